@@ -1,0 +1,1 @@
+//! Id, ShortId, NodeId and their text forms.

@@ -1,0 +1,5 @@
+//! `avalanche-node`: not built yet.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::FAILURE
+}

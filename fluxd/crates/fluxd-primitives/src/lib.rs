@@ -1,0 +1,1 @@
+//! Encoding, ids, block, transaction, address, amount.

@@ -1,0 +1,5 @@
+//! `fluxd`: not built yet.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::FAILURE
+}

@@ -1,0 +1,1 @@
+//! Hashes, curves, key formats.

@@ -1,0 +1,5 @@
+//! `pos-node`: not built yet.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::FAILURE
+}

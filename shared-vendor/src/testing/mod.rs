@@ -1,0 +1,3 @@
+//! Test support, behind the feature `testing`: never linked into a daemon.
+
+pub mod vectors;
