@@ -1,0 +1,13 @@
+//! rustock: a Rootstock light client that verifies every header of the chain itself.
+//!
+//! The path of a header: `net/transport.rs` (socket) -> `rlpx/` (handshake, frames) -> `wire/` and `codec/header.rs`
+//! (bytes to values) -> `sync/` (what to ask of whom) -> `verify/` (is it valid?) -> `chain.rs` (which branch has more
+//! work?) -> `store/` (one atomic batch) -> `rpc/` (served).
+//!
+//! Layers, imports go down only: types, params < codec, rlpx < wire, verify, store < chain, sync, net, discovery < rpc
+//! < node < cli.
+
+pub mod codec;
+pub mod params;
+pub mod rlpx;
+pub mod types;

@@ -1,0 +1,1 @@
+//! RLPx: the encrypted transport between nodes.
