@@ -264,7 +264,9 @@ impl Reassembly {
                 }
                 Partial { context, total, message: Message { code, payload } }
             }
-            (Some((context, None)), Some(mut open)) if open.context == context && open.message.code == code => {
+            (Some((context, None)), Some(mut open))
+                if open.context == context && open.message.code == code =>
+            {
                 open.message.payload.extend_from_slice(&payload);
                 open
             }

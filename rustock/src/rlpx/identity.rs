@@ -137,7 +137,8 @@ impl NodeKey {
     /// Signs a 32-byte digest.
     #[must_use]
     pub fn sign(&self, digest: [u8; 32]) -> Recoverable {
-        let signature = RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest), &self.secret);
+        let signature =
+            RecoverableSignature::sign_ecdsa_recoverable(Message::from_digest(digest), &self.secret);
         let (recovery, compact) = signature.serialize_compact();
         let mut out = [recovery.to_u8(); 65];
         if let Some(head) = out.first_chunk_mut::<64>() {
@@ -157,10 +158,13 @@ impl fmt::Debug for NodeKey {
 ///
 /// # Errors
 /// The recovery id is above 3, or no key can have made the signature.
-pub(crate) fn recover(signature: &Recoverable, digest: [u8; 32]) -> Result<NodeId, IdentityError> {
+pub fn recover(signature: &Recoverable, digest: [u8; 32]) -> Result<NodeId, IdentityError> {
     let [compact @ .., recovery] = signature;
     let recovery = RecoveryId::try_from(i32::from(*recovery)).map_err(|_| IdentityError::Signature)?;
     let signature =
         RecoverableSignature::from_compact(compact, recovery).map_err(|_| IdentityError::Signature)?;
-    signature.recover_ecdsa(Message::from_digest(digest)).map(NodeId::from).map_err(|_| IdentityError::Signature)
+    signature
+        .recover_ecdsa(Message::from_digest(digest))
+        .map(NodeId::from)
+        .map_err(|_| IdentityError::Signature)
 }
