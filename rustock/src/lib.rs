@@ -11,3 +11,4 @@ pub mod codec;
 pub mod params;
 pub mod rlpx;
 pub mod types;
+pub mod wire;

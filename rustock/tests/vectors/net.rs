@@ -4,6 +4,7 @@ use rustock::rlpx::{
     Ack, Auth, FrameCodec, Initiator, Message, NodeId, NodeKey, Reassembly, Responder, Secrets, Transcript,
     snappy,
 };
+use rustock::wire::{p2p, rsk};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared_vendor::{
@@ -21,6 +22,7 @@ pub fn claim(file: &File<'_>) -> Option<Claim> {
         }
         "rlpx" if json.get("nonces").is_some() && json.get("tests").is_some() => Some(Claim::Run(eip8)),
         "rlpx" if json.pointer("/0/compressed").is_some() => Some(Claim::Run(snappy_blocks)),
+        "snap" => Some(Claim::Run(messages)),
         _ => None,
     }
 }
@@ -113,6 +115,7 @@ fn session_frame(
     let (wire, payload) = (bytes(frame, "wire")?, bytes(frame, "payload")?);
     let code = u8::try_from(frame["code"].as_u64().ok_or("no code")?).map_err(show)?;
     if text(frame, "dir")? == "out" {
+        decodes_and_encodes_alike(Message { code, payload: payload.clone() })?;
         return same("wire", &codec.seal(code, &payload).map_err(show)?, &wire);
     }
     let (header, body) = wire.split_at_checked(codec.needed()).ok_or("header is cut short")?;
@@ -127,8 +130,22 @@ fn session_frame(
     if let Some(message) = chunks.push(opened).map_err(show)? {
         same("reassembled", &message, &Message { code, payload: std::mem::take(whole) })?;
         *open_payload = None;
+        decodes_and_encodes_alike(message)?;
     }
     Ok(())
+}
+
+/// What a peer said decodes, and encodes to the bytes it sent.
+fn decodes_and_encodes_alike(message: Message) -> Outcome<()> {
+    let payload = message.payload;
+    let again = match message.code {
+        p2p::code::HELLO => p2p::Hello::decode(&payload).map_err(show)?.encode(),
+        p2p::code::DISCONNECT => p2p::Reason::decode(&payload).encode(),
+        rsk::CHAIN_STATUS => rsk::ChainStatus::decode(&payload).map_err(show)?.encode(),
+        rsk::RSK_MESSAGE => rsk::Message::decode(&payload.clone().into()).map_err(show)?.encode(),
+        _ => p2p::EMPTY_LIST.to_vec(),
+    };
+    same("encoding", &again, &payload)
 }
 
 /// The packets of EIP-8: A initiates, B responds.
@@ -207,6 +224,19 @@ fn snappy_blocks(file: &File<'_>, cases: &mut Cases) {
             let again =
                 snappy::compress(&raw).and_then(|packed| snappy::decompress(&packed)).map_err(show)?;
             same("round trip", &again, &raw)
+        });
+    }
+}
+
+/// Snap messages: what was captured decodes, and encodes to the same bytes.
+fn messages(file: &File<'_>, cases: &mut Cases) {
+    for (name, payload) in file.json().as_object().into_iter().flatten() {
+        cases.case(name, || {
+            let payload: bytes::Bytes =
+                payload.as_str().and_then(|text| hex::decode(text).ok()).ok_or("message is no hex")?.into();
+            let message = rsk::Message::decode(&payload).map_err(show)?;
+            same("message name", &message.name(), &"snap")?;
+            same("encoding", &message.encode(), &payload.to_vec())
         });
     }
 }
