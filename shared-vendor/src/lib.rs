@@ -3,6 +3,10 @@
 
 pub mod bytes;
 pub mod hex;
+pub mod http;
+pub mod limit;
+pub mod metrics;
+pub mod rpc;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,0 +1,109 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{http::Access, metrics::Registry};
+
+const NUMBERS: &[ParamDoc] = &[
+    ParamDoc { name: "left", help: "first", optional: false },
+    ParamDoc { name: "right", help: "second", optional: true },
+];
+
+fn service(limits: Limits) -> Arc<Service<()>> {
+    let mut methods = Methods::new();
+    methods.add(Spec::open("add", "Sum of two numbers", NUMBERS), |_: &(), params| {
+        let left: i64 = params.required(0, "left")?;
+        let right: i64 = params.optional(1, "right")?.unwrap_or(1);
+        Ok(json!(left + right))
+    });
+    methods.add(Spec { access: Access::Full, ..Spec::open("stop", "Stops", &[]) }, |_, _| Ok(json!(true)));
+    methods.add(Spec::open("big", "A long text", &[]), |_, _| Ok(json!("x".repeat(1000))));
+    methods.add_async(Spec::open("wait", "Waits", &[]), |_, _| async {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        Ok(Value::Null)
+    });
+    Service::new(methods, Arc::new(()), Dialect::default(), limits, &Registry::new("demo"))
+}
+
+async fn ask(service: &Service<()>, body: &str) -> Value {
+    let reply = service.handle(body.as_bytes(), Access::Open).await.unwrap();
+    reply.map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap())
+}
+
+#[tokio::test]
+async fn calls_are_answered_by_position_and_by_name_and_the_id_is_echoed() {
+    let service = service(Limits::default());
+    let by_position = ask(&service, r#"{"jsonrpc":"2.0","method":"add","params":[2,3],"id":"a"}"#).await;
+    assert_eq!(by_position, json!({"jsonrpc":"2.0","id":"a","result":5}));
+    let by_name = ask(&service, r#"{"method":"add","params":{"left":2},"id":7}"#).await;
+    assert_eq!(by_name, json!({"jsonrpc":"2.0","id":7,"result":3}));
+}
+
+#[tokio::test]
+async fn malformed_requests_get_the_code_of_their_kind() {
+    let service = service(Limits::default());
+    let deep = "[".repeat(65);
+    let cases = [
+        ("{", -32700),
+        (deep.as_str(), -32700),
+        ("1", -32600),
+        ("[]", -32600),
+        (r#"{"id":1}"#, -32600),
+        (r#"{"jsonrpc":"1.0","method":"add","id":1}"#, -32600),
+        (r#"{"method":"add","id":{}}"#, -32600),
+        (r#"{"method":"none","id":1}"#, -32601),
+        (r#"{"method":"add","id":1}"#, -32602),
+        (r#"{"method":"add","params":["x"],"id":1}"#, -32602),
+        (r#"{"method":"add","params":{"middle":1},"id":1}"#, -32602),
+        (r#"{"method":"add","params":3,"id":1}"#, -32602),
+        (r#"{"method":"stop","id":1}"#, -32001),
+    ];
+    for (body, code) in cases {
+        assert_eq!(ask(&service, body).await["error"]["code"], json!(code), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn batches_keep_their_order_drop_notifications_and_are_bounded() {
+    let service = service(Limits { batch: 3, ..Limits::default() });
+    let reply = ask(
+        &service,
+        r#"[{"method":"add","params":[1],"id":1},{"method":"add","params":[1]},{"method":"add","params":[2],"id":2}]"#,
+    )
+    .await;
+    assert_eq!(reply, json!([{"jsonrpc":"2.0","id":1,"result":2},{"jsonrpc":"2.0","id":2,"result":3}]));
+    assert_eq!(ask(&service, r#"[{"method":"add","params":[1]}]"#).await, Value::Null);
+    assert_eq!(ask(&service, "[1,1,1,1]").await["error"]["data"]["limit"], json!(3));
+}
+
+#[tokio::test]
+async fn slow_calls_time_out_and_large_answers_are_refused() {
+    let service =
+        service(Limits { reply_bytes: 500, timeout: Duration::from_millis(20), ..Limits::default() });
+    assert_eq!(ask(&service, r#"{"method":"wait","id":1}"#).await["error"]["code"], json!(-32002));
+    assert_eq!(ask(&service, r#"{"method":"big","id":1}"#).await["error"]["code"], json!(-32003));
+}
+
+#[tokio::test]
+async fn the_request_above_the_queue_is_told_to_come_back() {
+    let service =
+        service(Limits { running: 1, queue: 0, timeout: Duration::from_millis(20), ..Limits::default() });
+    let waiting = service.handle(br#"{"method":"wait","id":1}"#, Access::Open);
+    let second = async {
+        tokio::task::yield_now().await;
+        service.handle(br#"{"method":"add","params":[1],"id":1}"#, Access::Open).await
+    };
+    let (first, second) = tokio::join!(waiting, second);
+    assert!(first.is_ok() && second.is_err());
+}
+
+#[test]
+fn the_document_lists_every_method() {
+    let document = service(Limits::default()).methods().openrpc("demo", "1");
+    let names: Vec<_> =
+        document["methods"].as_array().unwrap().iter().map(|method| method["name"].clone()).collect();
+    assert_eq!(names, ["add", "big", "stop", "wait"]);
+    assert_eq!(document["methods"][0]["params"][1]["required"], json!(false));
+    assert_eq!(document["methods"][2]["x-access"], json!("credentials"));
+}
