@@ -1,0 +1,7 @@
+//! A proof-of-stake node: Gasper consensus, Ed25519 accounts, delegation by share pools.
+//!
+//! Modules import downwards only: [`types`] and [`crypto`] know nothing of the others.
+
+pub mod crypto;
+pub mod state;
+pub mod types;
