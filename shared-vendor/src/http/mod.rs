@@ -30,11 +30,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 pub use guard::{Access, Credential, Guard, Refusal};
 use stall::StallGuard;
+
+use crate::tasks::Stop;
 
 /// Limits of one listener. Zero is not "unlimited": it refuses everything.
 #[derive(Debug, Clone)]
@@ -71,13 +73,13 @@ impl Default for Limits {
 
 /// Serves `router` until `stop`; then takes no new connection, lets running requests finish for two seconds, and
 /// returns. Handlers find the client's address as `ConnectInfo<SocketAddr>`.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: Stop) {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let per_ip = Arc::new(PerIp::default());
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
-            () = stop.cancelled() => break,
+            () = stop.wait() => break,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -109,13 +111,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let _ = tokio::time::timeout(Duration::from_secs(2), connections.wait()).await;
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    limits: &Limits,
-    stop: CancellationToken,
-) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, limits: &Limits, stop: Stop) {
     let _ = stream.set_nodelay(true);
     let service = router.map_request(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -131,7 +127,7 @@ async fn connection(
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = stop.wait() => {
             served.as_mut().graceful_shutdown();
             served.await
         }

@@ -3,10 +3,10 @@ use tokio::io::AsyncReadExt;
 
 use super::*;
 
-async fn start(limits: Limits) -> (SocketAddr, CancellationToken) {
+async fn start(limits: Limits) -> (SocketAddr, Stop) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let stop = CancellationToken::new();
+    let stop = Stop::never();
     let body_limits = limits.clone();
     let router = Router::new().route("/", get(|| async { "hello" })).route(
         "/size",
@@ -34,7 +34,7 @@ async fn serves_and_closes() {
     let (address, stop) = start(Limits::default()).await;
     let answer = exchange(address, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"), "{answer}");
-    stop.cancel();
+    stop.set();
 }
 
 #[tokio::test]

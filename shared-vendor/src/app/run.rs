@@ -1,0 +1,150 @@
+//! `run`: log, signals, lock, start, wait, drain.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{broadcast, mpsc};
+use tracing::{info, warn};
+
+use super::{Context, Daemon, Loaded, panics};
+use crate::{
+    cli,
+    clock::Clock,
+    exit::{self, Exit, Report},
+    log::{self, LogConfig, LogHandle},
+    signal::{self, Service, Signal},
+    tasks::Tasks,
+};
+
+/// How long an ordered stop may take; the service manager's limit is far above.
+const DRAIN: Duration = Duration::from_secs(7);
+
+/// How long after an internal error: nothing more can be expected of the tasks.
+const DRAIN_AFTER_PANIC: Duration = Duration::from_secs(3);
+
+/// How the settings are read again.
+type Reload<'a, D> = &'a dyn Fn() -> Result<Loaded<D>, Report>;
+
+pub(super) fn run<D: Daemon>(loaded: Loaded<D>, reload: Reload<'_, D>) -> Result<Exit, Report> {
+    D::preflight(&loaded)?;
+    let common = &loaded.common;
+    let crate_name: &'static str = Box::leak(D::NAME.replace('-', "_").into_boxed_str());
+    let log = log::init(&LogConfig {
+        level: level(common),
+        format: common.log_format.as_str(),
+        file: common.log_file.as_deref(),
+        crate_name,
+    })?;
+    let (commit, _) = cli::build();
+    info!(version = D::VERSION, commit, network = common.network, "{}", D::NAME);
+    let files: Vec<_> = loaded.values.files.iter().map(|file| file.display().to_string()).collect();
+    info!(files = files.join(", "), profile = common.profile.as_str(), "configuration");
+    for warning in &loaded.values.warnings {
+        warn!("{warning}");
+    }
+    let mut signals = signal::listen().map_err(|err| unexpected("cannot listen for signals", &err))?;
+    let data = Arc::new(loaded.open_data()?);
+    let format = data.found_format;
+    let free = format!("{} MiB", data.free().unwrap_or_default() >> 20);
+    info!(path = %data.root().display(), format, free, clean_stop = data.was_clean, "data directory");
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build();
+    let runtime = runtime.map_err(|err| unexpected("cannot start the runtime", &err))?;
+    let tasks = Tasks::new(runtime.handle().clone());
+    panics::watch(&tasks);
+    let (broadcast, _) = broadcast::channel(16);
+    let clock: Arc<dyn Clock> = loaded.clock.clone();
+    let ctx = Context {
+        loaded: Arc::new(loaded),
+        data: Arc::clone(&data),
+        tasks: tasks.clone(),
+        clock,
+        log,
+        service: Service,
+        signals: broadcast,
+    };
+    let outcome = runtime.block_on(async {
+        let outcome = live(&ctx, &mut signals, reload).await;
+        Service.stopping();
+        info!("stopping");
+        let limit = if is_panic(&outcome) { DRAIN_AFTER_PANIC } else { DRAIN };
+        let left = tasks.drain(limit).await;
+        // A failure while draining is as real as one before.
+        let late = tokio::time::timeout(Duration::ZERO, tasks.failed()).await;
+        outcome.and(late.map_or(Ok(()), Err)).map(|()| left)
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    if outcome?.is_empty() {
+        data.close()?;
+    }
+    info!("stopped");
+    Ok(Exit::Clean)
+}
+
+/// From the start of the daemon to the reason to stop.
+async fn live<D: Daemon>(
+    ctx: &Context<D>,
+    signals: &mut mpsc::Receiver<Signal>,
+    reload: Reload<'_, D>,
+) -> Result<(), Report> {
+    let started = tokio::select! {
+        biased;
+        cause = ctx.tasks.failed() => Err(cause),
+        () = stop_asked(signals) => return Ok(()),
+        started = Box::pin(D::start(ctx.clone())) => started,
+    };
+    started?;
+    info!("ready");
+    ctx.service.ready();
+    loop {
+        let signal = tokio::select! {
+            biased;
+            cause = ctx.tasks.failed() => return Err(cause),
+            signal = signals.recv() => signal,
+        };
+        match signal {
+            None | Some(Signal::Stop) => return Ok(()),
+            Some(Signal::Reload) => {
+                ctx.service.reloading();
+                if let Err(report) = reopen(&ctx.log, reload) {
+                    warn!(code = report.code(), "not reloaded: {report}");
+                }
+                ctx.service.ready();
+            }
+            Some(Signal::Summary) => info!(tasks = ctx.tasks.names().join(","), "summary"),
+            Some(Signal::User2) => {}
+        }
+        if let Some(signal) = signal {
+            let _ = ctx.signals.send(signal); // nobody may be listening
+        }
+    }
+}
+
+async fn stop_asked(signals: &mut mpsc::Receiver<Signal>) {
+    while let Some(signal) = signals.recv().await {
+        if signal == Signal::Stop {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+/// What the frame itself reloads: the log file and the log level.
+fn reopen<D: Daemon>(log: &LogHandle, reload: Reload<'_, D>) -> Result<(), Report> {
+    log.reopen()?;
+    let loaded = reload()?;
+    log.set_level(level(&loaded.common))?;
+    info!(level = level(&loaded.common), "log reopened, level read again; other settings need a restart");
+    Ok(())
+}
+
+fn level(common: &cli::Common) -> &str {
+    if common.quiet { "warn" } else { &common.log_level }
+}
+
+fn is_panic(outcome: &Result<(), Report>) -> bool {
+    outcome.as_ref().is_err_and(|report| report.exit() == Exit::Internal)
+}
+
+fn unexpected(what: &str, err: &std::io::Error) -> Report {
+    Report::new(exit::UNEXPECTED, what).because(err)
+}

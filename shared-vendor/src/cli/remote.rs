@@ -1,0 +1,197 @@
+//! `status` and `rpc`: asking the node that runs. Small HTTP calls to loopback; no protocol of any chain.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+use ureq::Agent;
+
+use crate::{
+    config::Listen,
+    exit::{self, Report},
+};
+
+fn agent() -> Agent {
+    let config =
+        Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(60)));
+    config.max_redirects(0).build().into()
+}
+
+/// The address a client uses for a listening one: an unspecified host is asked on loopback.
+fn url(addr: Listen, path: &str) -> String {
+    let mut addr = addr.0;
+    if addr.ip().is_unspecified() {
+        addr.set_ip(if addr.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() });
+    }
+    format!("http://{addr}{path}")
+}
+
+fn get(url: &str) -> Result<(u16, String), Report> {
+    let failed = |err: ureq::Error| unreachable(url, &err);
+    let mut reply = agent().get(url).call().map_err(failed)?;
+    Ok((reply.status().as_u16(), reply.body_mut().read_to_string().map_err(failed)?))
+}
+
+fn unreachable(url: &str, err: &ureq::Error) -> Report {
+    Report::new(exit::NOT_REACHABLE, "the node does not answer")
+        .at(url)
+        .because(err)
+        .advice("start it, or name its address")
+}
+
+/// What `status` prints, and whether the checked condition holds.
+///
+/// # Errors
+/// The node does not answer, or with something else than a status document.
+pub fn status(ops: Listen, json: bool, check: Option<&str>) -> Result<(String, bool), Report> {
+    match check {
+        Some("live") => probe(ops, "/livez"),
+        Some("ready") => probe(ops, "/readyz"),
+        _ => {
+            let document = document(ops)?;
+            let synced = document.pointer("/sync/state").or(document.get("state")).and_then(Value::as_str)
+                == Some("synced");
+            let text = if json { format!("{document:#}\n") } else { lines("", &document) };
+            Ok(if check.is_some() { (format!("synced: {synced}\n"), synced) } else { (text, true) })
+        }
+    }
+}
+
+fn probe(ops: Listen, path: &str) -> Result<(String, bool), Report> {
+    let (status, body) = get(&url(ops, path))?;
+    Ok((format!("{}\n", body.trim()), status == 200))
+}
+
+fn document(ops: Listen) -> Result<Value, Report> {
+    let url = url(ops, "/status.json");
+    let (_, body) = get(&url)?;
+    serde_json::from_str(&body).map_err(|err| {
+        Report::new(
+            exit::NOT_REACHABLE,
+            "the answer is not a status document: is this the operations address?",
+        )
+        .at(url)
+        .because(&err)
+    })
+}
+
+/// A document as `path: value` lines.
+fn lines(path: &str, value: &Value) -> String {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| {
+                lines(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, value)
+            })
+            .collect(),
+        Value::Null => String::new(),
+        Value::Array(items) if items.is_empty() => String::new(),
+        Value::String(text) => format!("{path}: {}\n", exit::escape(text)),
+        other => format!("{path}: {other}\n"),
+    }
+}
+
+/// Calls a method and returns what to print: the result as JSON (a text bare), or with `raw` the reply as received.
+///
+/// # Errors
+/// The node does not answer, or answers with an error.
+pub fn rpc(
+    addr: Listen,
+    endpoint: Option<&str>,
+    cookie: &Path,
+    method: &str,
+    params: &[String],
+    raw: bool,
+) -> Result<String, Report> {
+    let url = endpoint.map_or_else(|| url(addr, "/"), str::to_owned);
+    let params: Vec<Value> = params.iter().map(|text| param(text)).collect();
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let mut request = agent().post(&url);
+    if let Ok(secret) = std::fs::read(cookie) {
+        request = request.header("Authorization", format!("Basic {}", base64(secret.trim_ascii())));
+    }
+    let failed = |err: ureq::Error| unreachable(&url, &err);
+    let mut reply = request.send_json(&body).map_err(failed)?;
+    let (status, text) =
+        (reply.status(), reply.body_mut().with_config().limit(64 << 20).read_to_string().map_err(failed)?);
+    if raw {
+        return Ok(format!("{}\n", text.trim_end()));
+    }
+    let refused = |what: String| Report::new(exit::RPC_FAILED, what).at(format!("{method} at {url}"));
+    let reply: Value = serde_json::from_str(&text).map_err(|_| {
+        refused(format!("HTTP {}: {}", status.as_u16(), text.chars().take(200).collect::<String>()))
+    })?;
+    match reply.get("error") {
+        None | Some(Value::Null) => {}
+        Some(error) => {
+            let code = error.get("code").map_or_else(String::new, |code| format!("error {code}: "));
+            let message =
+                error.get("message").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
+            return Err(refused(format!("{code}{message}")));
+        }
+    }
+    Ok(match reply.get("result") {
+        Some(Value::String(text)) => format!("{text}\n"),
+        Some(result) => format!("{result:#}\n"),
+        None => return Err(refused("the reply holds neither result nor error".to_owned())),
+    })
+}
+
+/// Names and summaries of the methods of the running node.
+///
+/// # Errors
+/// The node does not answer.
+pub fn methods(ops: Listen) -> Result<String, Report> {
+    let url = url(ops, "/openrpc.json");
+    let document: Value = serde_json::from_str(&get(&url)?.1).map_err(|err| {
+        Report::new(exit::NOT_REACHABLE, "the answer is not an OpenRPC document").at(url).because(&err)
+    })?;
+    let methods = document.get("methods").and_then(Value::as_array).cloned().unwrap_or_default();
+    let field =
+        |method: &Value, name: &str| method.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok(methods
+        .iter()
+        .map(|method| format!("{:<40} {}\n", field(method, "name"), field(method, "summary")))
+        .collect())
+}
+
+/// JSON where it is JSON, else the word itself.
+fn param(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
+}
+
+/// Standard base64 with padding, for the Authorization header.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |chunk: &[u8], i: usize| {
+        let word =
+            chunk.iter().enumerate().fold(0u32, |word, (at, byte)| word | u32::from(*byte) << (16 - 8 * at));
+        if i > chunk.len() { '=' } else { char::from(DIGITS[(word >> (18 - 6 * i) & 63) as usize]) }
+    };
+    bytes.chunks(3).flat_map(|chunk| [0, 1, 2, 3].map(|i| digit(chunk, i))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bare_words_become_strings_and_json_stays_json() {
+        assert_eq!(param("latest"), json!("latest"));
+        assert_eq!(param("0x10"), json!("0x10"));
+        assert_eq!(param("{\"a\":[1,true]}"), json!({"a": [1, true]}));
+    }
+
+    #[test]
+    fn base64_pads_as_the_standard_says() {
+        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
+    }
+
+    #[test]
+    fn an_unspecified_address_is_asked_on_loopback() {
+        assert_eq!(url(Listen("[::]:9480".parse().unwrap()), "/livez"), "http://[::1]:9480/livez");
+    }
+}
