@@ -220,7 +220,6 @@ pub fn command<C: Subcommand>(
     let settings = "Settings (also in the file and the environment)";
     let mut command = Command::new(name)
         .version(version)
-        .about(about)
         .after_long_help(format!(
             "Examples:\n  {name}                              run with the defaults\n  {name} --network NAME --instance 1  \
              a second node beside it\n  {name} config show --origin         every setting and its source\n  \
@@ -234,7 +233,7 @@ pub fn command<C: Subcommand>(
         .arg(flag("config-format", "Format of the file, where its name does not tell").value_name("NAME"))
         .arg(flag("verbose", "Print all causes of an error").short('v').action(ArgAction::SetTrue));
     for key in keys {
-        let first = key.help.first().map(|line| line.trim()).unwrap_or_default();
+        let first = key.help.first().map(|line| line.trim().trim_end_matches('.')).unwrap_or_default();
         let id = leak(key.flag());
         let default = key.default.map(|text| format!("\n[default: {text}]")).unwrap_or_default();
         let long = key.help.iter().map(|line| line.trim()).collect::<Vec<_>>().join("\n");
@@ -251,7 +250,8 @@ pub fn command<C: Subcommand>(
             _ => command.arg(arg.value_name("VALUE").allow_hyphen_values(false)),
         };
     }
-    C::augment_subcommands(Verb::augment_subcommands(command))
+    // The enums' own descriptions would replace the daemon's.
+    C::augment_subcommands(Verb::augment_subcommands(command)).about(about)
 }
 
 fn flag(name: &'static str, help: &str) -> Arg {

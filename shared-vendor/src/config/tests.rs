@@ -86,7 +86,7 @@ fn the_higher_layer_wins_and_each_value_keeps_its_origin() {
     let common = Common::from_values(&values).unwrap();
     assert_eq!(common.rpc_addr.to_string(), "127.0.0.1:3");
     assert_eq!(common.p2p_addr.to_string(), "[::]:2001");
-    assert_eq!(sample.timeout, Duration::from_secs(120));
+    assert_eq!((sample.timeout, sample.index, sample.spill), (Duration::from_secs(120), false, None));
     assert_eq!(sample.cache_size, Size(1024));
     let shown = show(&values, true).replace(given.folder.to_str().unwrap(), "");
     assert!(shown.contains("rpc.addr = \"127.0.0.1:3\"   # flag --rpc.addr\n"), "{shown}");

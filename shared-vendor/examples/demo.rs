@@ -1,0 +1,114 @@
+//! The smallest daemon on the frame; the daemon tests drive it from outside.
+
+use std::{process::ExitCode, time::Duration};
+
+use shared_vendor::{
+    app::{self, Context, Daemon, Loaded},
+    cli,
+    datadir::Identity,
+    exit::{self, Report},
+    tasks::Stage,
+};
+
+shared_vendor::settings! {
+    /// Configuration of the demo.
+    pub struct Config {
+        /// Greeting that is logged.
+        greeting: String = ["demo.greeting", "hello"],
+        /// Format of its data.
+        format: u32 = ["demo.format", "1"],
+        /// How its task misbehaves, for tests.
+        fault: Option<Fault> = ["demo.fault"],
+    }
+}
+
+shared_vendor::choice! {
+    /// Ways to misbehave.
+    pub enum Fault("panic, thread, error or slow") { Panic = "panic", Thread = "thread", Error = "error", Slow = "slow" }
+}
+
+/// Verbs of the demo.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Count the bytes of a file
+    Count {
+        /// The file
+        file: std::path::PathBuf,
+    },
+}
+
+struct Demo;
+
+impl Daemon for Demo {
+    const NAME: &'static str = "demo";
+    const PREFIX: &'static str = "DEMO";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const ABOUT: &'static str = "A daemon that greets and waits";
+    const NETWORKS: &'static [&'static str] = &["main", "test"];
+    type Config = Config;
+    type Command = Command;
+
+    fn defaults(network: &str) -> Vec<(&'static str, String)> {
+        let port = if network == "main" { 7001 } else { 7101 };
+        vec![
+            ("rpc.addr", format!("127.0.0.1:{port}")),
+            ("p2p.addr", format!("127.0.0.1:{}", port + 1)),
+            ("ops.addr", "127.0.0.1:7009".into()),
+        ]
+    }
+
+    fn identity(loaded: &Loaded<Self>) -> Identity {
+        let network = loaded.common.network.clone();
+        let network_id = u64::from(network == "test");
+        Identity {
+            daemon: Self::NAME.into(),
+            network,
+            network_id,
+            genesis: "00".into(),
+            format: loaded.config.format,
+        }
+    }
+
+    fn command(Command::Count { file }: Command, _: &Loaded<Self>) -> Result<(), Report> {
+        let bytes = std::fs::read(&file).map_err(|err| {
+            Report::new(exit::NO_INPUT, "cannot read the file").at(file.display().to_string()).because(&err)
+        })?;
+        cli::print(&format!("{}\n", bytes.len()))
+    }
+
+    async fn start(ctx: Context<Self>) -> Result<(), Report> {
+        let listener = ctx.bind("rpc.addr", ctx.common.rpc_addr).await?;
+        let address = listener.local_addr().map(|addr| addr.to_string()).unwrap_or_default();
+        tracing::info!(address, "{}", ctx.config.greeting);
+        ctx.tasks.spawn_in(Stage::Serve, "listener", |stop| async move {
+            stop.wait().await;
+            drop(listener);
+            Ok(())
+        });
+        let fault = ctx.config.fault;
+        ctx.tasks.spawn("fault", |stop| async move {
+            match fault {
+                Some(Fault::Panic) => broken(),
+                Some(Fault::Thread) => drop(std::thread::spawn(broken)),
+                Some(Fault::Error) => return Err(Report::new(exit::IO_ERROR, "the disk is gone")),
+                Some(Fault::Slow) => {
+                    stop.wait().await;
+                    tokio::time::sleep(Duration::from_secs(60)).await;
+                }
+                None => {}
+            }
+            stop.wait().await;
+            Ok(())
+        });
+        Ok(())
+    }
+}
+
+#[allow(clippy::panic)] // what it is for
+fn broken() {
+    panic!("asked to");
+}
+
+fn main() -> ExitCode {
+    app::main::<Demo>()
+}
