@@ -1,7 +1,81 @@
-//! Runs every file of `$VECTORS_DIR/fluxd` (see `shared_vendor::testing::vectors`).
+//! Runs every file of `$VECTORS_DIR/fluxd` (see `shared_vendor::testing::vectors`). A file is claimed by its folder
+//! and by what it holds, so another file of the same kind in the same folder is run without a change here.
 
-use shared_vendor::testing::vectors::{self, Claim};
+#![allow(clippy::panic)] // a malformed vector is a failed case; the ledger turns the panic into one
+
+#[path = "vectors/blocks.rs"]
+mod blocks;
+#[path = "vectors/common.rs"]
+mod common;
+#[path = "vectors/keys.rs"]
+mod keys;
+#[path = "vectors/scripts.rs"]
+mod scripts;
+#[path = "vectors/transactions.rs"]
+mod transactions;
+
+use shared_vendor::testing::vectors::{self, Claim, File};
 
 fn main() -> std::process::ExitCode {
-    vectors::run("fluxd", env!("CARGO_MANIFEST_DIR"), |_| Some(Claim::NotRun("this chain is not built yet")))
+    vectors::run("fluxd", env!("CARGO_MANIFEST_DIR"), claim)
+}
+
+fn claim(file: &File<'_>) -> Option<Claim> {
+    let (folder, name) = file.path.rsplit_once('/').unwrap_or(("", file.path));
+    match folder {
+        "flux_mainnet" => flux_mainnet(file),
+        "fluxnode_tx" => Some(Claim::Run(transactions::start_transactions)),
+        "zcash_blocks" if name.starts_with("block-") => Some(Claim::Run(blocks::zcash)),
+        "zcash_blocks" if name.contains("treestate") => {
+            Some(Claim::NotRun("the Sapling tree is not built yet"))
+        }
+        "core" => core(file, name),
+        "zcash" if first_cell(file, 1).contains("script_code") => Some(Claim::Run(scripts::zip_sighash)),
+        "zcash" | "difficulty" | "" => Some(Claim::NotRun("the crate that it judges is not built yet")),
+        "rpc_golden" => Some(Claim::NotRun("the RPC server is not built yet")),
+        _ => None,
+    }
+}
+
+/// The unit-test data of the C++ node, told apart by name as its tests do.
+fn core(file: &File<'_>, name: &str) -> Option<Claim> {
+    Some(match name.trim_end_matches(".json") {
+        "base58_encode_decode" => Claim::Run(keys::base58),
+        "base58_keys_valid" => Claim::Run(keys::valid_keys),
+        "base58_keys_invalid" => Claim::Run(keys::invalid_keys),
+        "script_valid" => Claim::Run(scripts::valid),
+        "script_invalid" => Claim::Run(scripts::invalid),
+        _ if first_cell(file, 0).starts_with("raw_transaction") => Claim::Run(scripts::sighash),
+        _ => Claim::NotRun("the crate that it judges is not built yet"),
+    })
+}
+
+/// The first cell of a row of a JSON table, where there is one.
+fn first_cell(file: &File<'_>, row: usize) -> String {
+    let json: serde_json::Value = serde_json::from_slice(file.bytes).unwrap_or_default();
+    json[row][0].as_str().unwrap_or_default().to_owned()
+}
+
+/// Rows of the mainnet folder are told apart by the fields of their first row.
+fn flux_mainnet(file: &File<'_>) -> Option<Claim> {
+    let json = file.json();
+    let row = json.get(0).unwrap_or(&json);
+    let has = |field: &str| row.get(field).is_some();
+    Some(if has("block_raw") {
+        Claim::Run(blocks::genesis)
+    } else if has("header_hash_preimage") {
+        Claim::Run(blocks::pon)
+    } else if has("equihash_input") {
+        Claim::Run(blocks::pow_headers)
+    } else if has("txs") && has("merkle_root") {
+        Claim::Run(blocks::body)
+    } else if has("txid_preimage") {
+        Claim::Run(transactions::mainnet)
+    } else if has("hex") && has("vin") {
+        Claim::Run(transactions::explorer)
+    } else if has("hash") && has("height") {
+        Claim::NotRun("the table of checkpoints and upgrades is not built yet")
+    } else {
+        return None;
+    })
 }
