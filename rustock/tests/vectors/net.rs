@@ -4,7 +4,10 @@ use rustock::rlpx::{
     Ack, Auth, FrameCodec, Initiator, Message, NodeId, NodeKey, Reassembly, Responder, Secrets, Transcript,
     snappy,
 };
-use rustock::wire::{p2p, rsk};
+use rustock::{
+    discovery::packet,
+    wire::{p2p, rsk},
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared_vendor::{
@@ -22,6 +25,7 @@ pub fn claim(file: &File<'_>) -> Option<Claim> {
         }
         "rlpx" if json.get("nonces").is_some() && json.get("tests").is_some() => Some(Claim::Run(eip8)),
         "rlpx" if json.pointer("/0/compressed").is_some() => Some(Claim::Run(snappy_blocks)),
+        "discovery" if json.get("packets").is_some() => Some(Claim::Run(discovery)),
         "snap" => Some(Claim::Run(messages)),
         _ => None,
     }
@@ -237,6 +241,35 @@ fn messages(file: &File<'_>, cases: &mut Cases) {
             let message = rsk::Message::decode(&payload).map_err(show)?;
             same("message name", &message.name(), &"snap")?;
             same("encoding", &message.encode(), &payload.to_vec())
+        });
+    }
+}
+
+/// A captured discovery exchange: what came decodes with the right sender, and what went out is re-created.
+fn discovery(file: &File<'_>, cases: &mut Cases) {
+    let json = file.json();
+    for (index, case) in json["packets"].as_array().into_iter().flatten().enumerate() {
+        cases.case(format!("packet {index} {}", case["what"]), || {
+            let ours = key(&json, "our_private_key")?;
+            let network_id = json["network_id"].as_u64().ok_or("no network id")?;
+            let bytes = bytes(case, "packet")?;
+            let packet = packet::open(&bytes).map_err(show)?;
+            same("network id", &packet.network_id, &Some(network_id))?;
+            let kind = match packet.body {
+                packet::Body::Ping(..) => "ping",
+                packet::Body::Pong(..) => "pong",
+                packet::Body::FindNode(_) => "findnode",
+                packet::Body::Neighbors(_) => "neighbors",
+            };
+            same("kind", &kind, &text(case, "what")?)?;
+            if text(case, "dir")? == "in" {
+                return same("sender", &packet.sender, &NodeId(array(case, "node_id")?));
+            }
+            same("sender", &packet.sender, &ours.id())?;
+            let again = packet::seal(&ours, &packet.message, network_id, &packet.body);
+            // The hash and the signed part; a signature may differ where the nonce was chosen in another way.
+            same("signed part", &again.get(97..), &bytes.get(97..))?;
+            same("own packet", &packet::open(&again).map_err(show)?, &packet)
         });
     }
 }

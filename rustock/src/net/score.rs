@@ -1,0 +1,207 @@
+//! What peers did, per node and per address, and for how long nobody talks to those who broke a rule.
+//! Mirrors `co/rsk/scoring/{PeerScoring,PunishmentCalculator,ScoreCalculator}.java`.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use shared_vendor::clock::Time;
+
+use crate::rlpx::NodeId;
+
+/// Nodes, and addresses, that are remembered.
+const REMEMBERED: usize = 1_000;
+const FIRST_PUNISHMENT: Duration = Duration::from_secs(12 * 60);
+/// Each further punishment is longer by this many hundredths.
+const INCREMENT_PERCENT: u32 = 10;
+/// An address may be shared by innocents, so it is never banned for longer.
+const LONGEST_FOR_ADDRESS: Duration = Duration::from_secs(6_000 * 60);
+const LONGEST_FOR_NODE: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// What a peer did, by the reference's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Event {
+    ValidBlock,
+    FailedHandshake,
+    SuccessfulHandshake,
+    InvalidNetwork,
+    IncompatibleProtocol,
+    UnexpectedGenesis,
+    Disconnection,
+    InvalidMessage,
+    TimeoutMessage,
+    InvalidHeader,
+}
+
+impl Event {
+    fn change(self) -> Change {
+        match self {
+            Self::InvalidMessage | Self::InvalidHeader | Self::InvalidNetwork => Change::Offence,
+            Self::FailedHandshake | Self::SuccessfulHandshake | Self::TimeoutMessage => Change::None,
+            Self::ValidBlock | Self::IncompatibleProtocol | Self::UnexpectedGenesis | Self::Disconnection => {
+                Change::Credit
+            }
+        }
+    }
+
+    /// One such event ends the reputation.
+    fn is_banned_at_once(self) -> bool {
+        matches!(self, Self::InvalidMessage | Self::InvalidHeader)
+    }
+}
+
+enum Change {
+    Offence,
+    Credit,
+    None,
+}
+
+/// The record of one node or address.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Above zero for good conduct, below for offences.
+    pub score: i32,
+    /// Punishments so far.
+    pub punishments: u32,
+    /// Until when nobody talks to it.
+    pub banned_until: Option<Time>,
+    touched: Time,
+}
+
+impl Record {
+    fn add(&mut self, now: Time, event: Event, longest: Duration) {
+        self.touched = now;
+        match event.change() {
+            Change::Offence => self.score = self.score.min(0).saturating_sub(1),
+            Change::Credit if self.score >= 0 => self.score = self.score.saturating_add(1),
+            Change::Credit | Change::None => {}
+        }
+        if event.is_banned_at_once() && !self.is_banned(now) {
+            let factor = self.score.min(0).unsigned_abs().max(1);
+            let length = punishment(self.punishments).saturating_mul(factor).min(longest);
+            self.banned_until = Some(now.after(length));
+            self.punishments = self.punishments.saturating_add(1);
+        }
+    }
+
+    fn is_banned(&self, now: Time) -> bool {
+        self.banned_until.is_some_and(|until| now < until)
+    }
+
+    /// When a punishment has been served, the counters start again.
+    fn forgive(&mut self, now: Time) {
+        if self.banned_until.is_some_and(|until| until <= now) {
+            self.banned_until = None;
+            self.score = 0;
+        }
+    }
+}
+
+fn punishment(previous: u32) -> Duration {
+    let mut length = FIRST_PUNISHMENT;
+    for _ in 0..previous.min(200) {
+        length = length.saturating_add(length / 100 * INCREMENT_PERCENT);
+    }
+    length
+}
+
+/// All records.
+#[derive(Debug, Default)]
+pub struct Scores {
+    nodes: BTreeMap<NodeId, Record>,
+    addresses: BTreeMap<IpAddr, Record>,
+}
+
+impl Scores {
+    /// Adds an event to the records of a node and of its address. Loopback addresses have no record: everything on
+    /// this machine shares them.
+    pub fn record(&mut self, now: Time, node: NodeId, address: IpAddr, event: Event) {
+        make_room(&mut self.nodes, &node);
+        self.nodes.entry(node).or_default().add(now, event, LONGEST_FOR_NODE);
+        if !address.is_loopback() {
+            make_room(&mut self.addresses, &address);
+            self.addresses.entry(address).or_default().add(now, event, LONGEST_FOR_ADDRESS);
+        }
+    }
+
+    /// True while the node or the address serves a punishment.
+    pub fn is_banned(&mut self, now: Time, node: Option<&NodeId>, address: IpAddr) -> bool {
+        let of_node = node.and_then(|node| self.nodes.get_mut(node));
+        let mut banned = false;
+        for record in of_node.into_iter().chain(self.addresses.get_mut(&address)) {
+            record.forgive(now);
+            banned |= record.is_banned(now);
+        }
+        banned
+    }
+
+    /// The record of a node.
+    #[must_use]
+    pub fn of(&self, node: &NodeId) -> Record {
+        self.nodes.get(node).copied().unwrap_or_default()
+    }
+}
+
+/// Keeps the number of records bounded: the one that has been quiet for longest, and is not banned, is forgotten.
+fn make_room<K: Ord + Copy>(records: &mut BTreeMap<K, Record>, key: &K) {
+    if records.len() < REMEMBERED || records.contains_key(key) {
+        return;
+    }
+    let oldest = records
+        .iter()
+        .min_by_key(|(_, record)| (record.banned_until.is_some(), record.touched))
+        .map(|(key, _)| *key);
+    if let Some(oldest) = oldest {
+        records.remove(&oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODE: NodeId = NodeId([7; 64]);
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn one_invalid_header_bans_for_twelve_minutes_and_the_next_time_for_longer() {
+        let mut scores = Scores::default();
+        let mut now = Time::from_millis(1);
+        scores.record(now, NODE, address(1), Event::ValidBlock);
+        scores.record(now, NODE, address(1), Event::InvalidHeader);
+        assert!(scores.is_banned(now, Some(&NODE), address(2)));
+        assert!(scores.is_banned(now, None, address(1)));
+        now = now.after(Duration::from_secs(720));
+        assert!(!scores.is_banned(now, Some(&NODE), address(1)));
+        scores.record(now, NODE, address(1), Event::InvalidHeader);
+        now = now.after(Duration::from_secs(791));
+        assert!(scores.is_banned(now, Some(&NODE), address(2)));
+        assert!(!scores.is_banned(now.after(Duration::from_secs(1)), Some(&NODE), address(2)));
+    }
+
+    #[test]
+    fn silence_and_failed_handshakes_are_no_offence() {
+        let mut scores = Scores::default();
+        for _ in 0..100 {
+            scores.record(Time::ZERO, NODE, address(1), Event::TimeoutMessage);
+            scores.record(Time::ZERO, NODE, address(1), Event::FailedHandshake);
+        }
+        assert!(!scores.is_banned(Time::ZERO, Some(&NODE), address(1)));
+        assert_eq!(scores.of(&NODE).score, 0);
+    }
+
+    #[test]
+    fn records_are_bounded_and_bans_are_kept() {
+        let mut scores = Scores::default();
+        scores.record(Time::ZERO, NODE, address(1), Event::InvalidMessage);
+        for number in 0..2_000_u32 {
+            let mut id = [0; 64];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            scores.record(Time::from_millis(5), NodeId(id), address(2), Event::ValidBlock);
+        }
+        assert_eq!(scores.nodes.len(), REMEMBERED);
+        assert!(scores.is_banned(Time::from_millis(6), Some(&NODE), address(2)));
+    }
+}

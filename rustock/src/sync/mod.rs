@@ -1,0 +1,11 @@
+//! Header synchronisation: decides what to ask of whom, and answers what others ask.
+//!
+//! [`HeaderSync`] is a state machine without I/O; looking into the store and verifying headers are effects that the node
+//! carries out and answers. [`serve`] is the other side: which answer a request deserves, given a view of our chain.
+//! Mirrors `co/rsk/net/sync` and the request half of `co/rsk/net/NodeBlockProcessor.java`.
+
+mod chunks;
+mod headers;
+pub mod serve;
+
+pub use headers::{Effect, HeaderSync, Imported, Input, PeerKey, Progress};
