@@ -42,6 +42,7 @@ struct Demo;
 impl Daemon for Demo {
     const NAME: &'static str = "demo";
     const PREFIX: &'static str = "DEMO";
+    const METRICS: &'static str = "demo";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ABOUT: &'static str = "A daemon that greets and waits";
     const NETWORKS: &'static [&'static str] = &["main", "test"];
@@ -79,7 +80,9 @@ impl Daemon for Demo {
     async fn start(ctx: Context<Self>) -> Result<(), Report> {
         let listener = ctx.bind("rpc.addr", ctx.common.rpc_addr).await?;
         let address = listener.local_addr().map(|addr| addr.to_string()).unwrap_or_default();
-        tracing::info!(address, "{}", ctx.config.greeting);
+        ctx.status.update(ctx.clock.now(), |status| drop(status.addresses.insert("rpc", address)));
+        ctx.announce("demo", "none", 0);
+        tracing::info!("{}", ctx.config.greeting);
         ctx.tasks.spawn_in(Stage::Serve, "listener", |stop| async move {
             stop.wait().await;
             drop(listener);

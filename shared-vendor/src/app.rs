@@ -17,6 +17,7 @@
 //! impl Daemon for Demo {
 //!     const NAME: &'static str = "demo";
 //!     const PREFIX: &'static str = "DEMO";
+//!     const METRICS: &'static str = "demo";
 //!     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
 //!     const ABOUT: &'static str = "A daemon that greets and waits";
 //!     const NETWORKS: &'static [&'static str] = &["main", "test"];
@@ -56,8 +57,16 @@
 
 mod panics;
 mod run;
+mod watch;
 
-use std::{ffi::OsString, net::Ipv4Addr, ops::Deref, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    ffi::OsString,
+    net::Ipv4Addr,
+    ops::Deref,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+};
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -73,6 +82,8 @@ use crate::{
     datadir::{DataDir, Identity},
     exit::{self, Code, Exit, Report},
     log::LogHandle,
+    metrics::{self, Registry},
+    ops::{Phase, StatusCell},
     signal::{Service, Signal},
     tasks::Tasks,
 };
@@ -83,6 +94,8 @@ pub trait Daemon: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// Prefix of its environment variables, without the underscore.
     const PREFIX: &'static str;
+    /// Prefix of its metrics, without the underscore.
+    const METRICS: &'static str;
     /// Its version.
     const VERSION: &'static str;
     /// One line for `--help`.
@@ -232,6 +245,14 @@ pub struct Context<D: Daemon> {
     pub clock: Arc<dyn Clock>,
     /// The log.
     pub log: LogHandle,
+    /// What the status page shows: the daemon writes it.
+    pub status: StatusCell,
+    /// Where its metrics are registered.
+    pub registry: Registry,
+    /// The metrics that every daemon has.
+    pub metrics: metrics::Common,
+    /// The OpenRPC document that the operations server shows: [`Daemon::openrpc`].
+    pub openrpc: Arc<OnceLock<Value>>,
     /// The service manager.
     pub service: Service,
     signals: broadcast::Sender<Signal>,
@@ -245,6 +266,10 @@ impl<D: Daemon> Clone for Context<D> {
             tasks: self.tasks.clone(),
             clock: Arc::clone(&self.clock),
             log: self.log.clone(),
+            status: self.status.clone(),
+            registry: self.registry.clone(),
+            metrics: self.metrics.clone(),
+            openrpc: Arc::clone(&self.openrpc),
             service: self.service,
             signals: self.signals.clone(),
         }
@@ -260,6 +285,26 @@ impl<D: Daemon> Deref for Context<D> {
 }
 
 impl<D: Daemon> Context<D> {
+    /// Says where the daemon is in its life.
+    pub fn set_phase(&self, phase: Phase) {
+        self.status.update(self.clock.now(), |status| {
+            status.phase = phase;
+            if phase == Phase::Stopping {
+                status.sentence = "Stopping".to_owned();
+            }
+        });
+    }
+
+    /// The last lines before `ready`, in the order that all daemons keep: who we are, where we listen, where we resume.
+    /// Addresses are those of the status: the daemon enters `p2p` and `rpc` when it has bound them.
+    pub fn announce(&self, node_id: &str, auth: &str, height: u64) {
+        let addresses = self.status.read().addresses;
+        let of = |name: &str| addresses.get(name).map_or("off", String::as_str);
+        tracing::info!(target: "app", id = node_id, p2p = of("p2p"), "node");
+        tracing::info!(target: "app", rpc = of("rpc"), ops = of("ops"), auth, "servers");
+        tracing::info!(target: "app", height, "resume");
+    }
+
     /// Signals that concern the daemon itself: reload, summary, USR2. Stopping comes through the tasks.
     #[must_use]
     pub fn signals(&self) -> broadcast::Receiver<Signal> {
@@ -371,11 +416,11 @@ fn default_data_dir(daemon: &str) -> String {
 
 fn load<D: Daemon>(
     flags: Vec<Entry>,
-    file: Option<PathBuf>,
+    file: Option<&Path>,
     format: Option<&str>,
 ) -> Result<Loaded<D>, Report> {
     let env: Vec<_> = std::env::vars_os().collect();
-    let values = config::load(&plan::<D>(), flags, file.as_deref(), format, &env)?;
+    let values = config::load(&plan::<D>(), flags, file, format, &env)?;
     let loaded = Loaded {
         common: Common::from_values(&values)?,
         config: D::Config::from_values(&values)?,
@@ -393,7 +438,7 @@ fn run_command_line<D: Daemon>(args: Vec<OsString>) -> Result<Exit, Report> {
         Err(help) => return cli::print(&help).map(|()| Exit::Clean),
     };
     let Parsed { flags, config, config_format, action } = parsed;
-    let load = |flags, file| load::<D>(flags, file, config_format.as_deref());
+    let load = |flags, file: Option<PathBuf>| load::<D>(flags, file.as_deref(), config_format.as_deref());
     let text = match action {
         Action::Own(command) => {
             D::command(command, &load(flags, config)?)?;
@@ -403,7 +448,7 @@ fn run_command_line<D: Daemon>(args: Vec<OsString>) -> Result<Exit, Report> {
             Verb::Run => {
                 let reload = (flags.clone(), config.clone(), config_format.clone());
                 return run::run(load(flags, config)?, &|| {
-                    self::load::<D>(reload.0.clone(), reload.1.clone(), reload.2.as_deref())
+                    self::load::<D>(reload.0.clone(), reload.1.as_deref(), reload.2.as_deref())
                 });
             }
             Verb::Config(ConfigVerb::Show { json: true, .. }) => {

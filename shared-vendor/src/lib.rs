@@ -15,6 +15,8 @@ pub mod log;
 pub mod machine;
 pub mod metrics;
 pub mod ops;
+pub mod pool;
+pub mod progress;
 pub mod rpc;
 pub mod signal;
 pub mod tasks;

@@ -31,7 +31,7 @@ pub(super) fn install() {
         (text, &place, std::process::id(), SystemClock::default().wall()).hash(&mut hash);
         let id = format!("{:08x}", hash.finish() & 0xffff_ffff);
         let id = FIRST.lock().get_or_insert(id).clone();
-        tracing::error!(id, place, code = exit::PANIC.id, "internal error: {text}");
+        tracing::error!(target: "app", id, place, code = exit::PANIC.id, "internal error: {text}");
         let _ = writeln!(std::io::stderr(), "backtrace {id}\n{}", Backtrace::force_capture());
         if let Some(tasks) = TASKS.get() {
             tasks.fail(described(&format!("at {place}"), text));

@@ -5,12 +5,16 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{info, warn};
 
-use super::{Context, Daemon, Loaded, panics};
+use super::{Context, Daemon, Loaded, bind_error, panics, watch};
 use crate::{
     cli,
     clock::Clock,
+    datadir::DataDir,
     exit::{self, Exit, Report},
+    http::Guard,
     log::{self, LogConfig, LogHandle},
+    metrics::{self, Registry},
+    ops::{self, Phase, StatusCell},
     signal::{self, Service, Signal},
     tasks::Tasks,
 };
@@ -35,17 +39,26 @@ pub(super) fn run<D: Daemon>(loaded: Loaded<D>, reload: Reload<'_, D>) -> Result
         crate_name,
     })?;
     let (commit, _) = cli::build();
-    info!(version = D::VERSION, commit, network = common.network, "{}", D::NAME);
+    info!(target: "app", version = D::VERSION, commit, network = common.network, "{}", D::NAME);
     let files: Vec<_> = loaded.values.files.iter().map(|file| file.display().to_string()).collect();
-    info!(files = files.join(", "), profile = common.profile.as_str(), "configuration");
+    info!(target: "app", files = files.join(", "), profile = common.profile.as_str(), "configuration");
     for warning in &loaded.values.warnings {
-        warn!("{warning}");
+        warn!(target: "app", "{warning}");
     }
     let mut signals = signal::listen().map_err(|err| unexpected("cannot listen for signals", &err))?;
     let data = Arc::new(loaded.open_data()?);
     let format = data.found_format;
     let free = format!("{} MiB", data.free().unwrap_or_default() >> 20);
-    info!(path = %data.root().display(), format, free, clean_stop = data.was_clean, "data directory");
+    info!(target: "app", path = %data.root().display(), format, free, clean_stop = data.was_clean, "data directory");
+
+    let state = ops::State {
+        status: StatusCell::default(),
+        registry: Registry::new(D::METRICS),
+        openrpc: Arc::default(),
+        clock: loaded.clock.clone(),
+    };
+    let metrics = metrics::Common::register(&state.registry, D::VERSION, commit, cli::build().1);
+    let server = serve_ops(&loaded, &state, &data)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build();
     let runtime = runtime.map_err(|err| unexpected("cannot start the runtime", &err))?;
@@ -59,13 +72,19 @@ pub(super) fn run<D: Daemon>(loaded: Loaded<D>, reload: Reload<'_, D>) -> Result
         tasks: tasks.clone(),
         clock,
         log,
+        status: state.status.clone(),
+        registry: state.registry.clone(),
+        metrics,
+        openrpc: state.openrpc,
         service: Service,
         signals: broadcast,
     };
     let outcome = runtime.block_on(async {
+        watch::spawn(&ctx);
         let outcome = live(&ctx, &mut signals, reload).await;
+        ctx.set_phase(Phase::Stopping);
         Service.stopping();
-        info!("stopping");
+        info!(target: "app", "stopping");
         let limit = if is_panic(&outcome) { DRAIN_AFTER_PANIC } else { DRAIN };
         let left = tasks.drain(limit).await;
         // A failure while draining is as real as one before.
@@ -73,10 +92,11 @@ pub(super) fn run<D: Daemon>(loaded: Loaded<D>, reload: Reload<'_, D>) -> Result
         outcome.and(late.map_or(Ok(()), Err)).map(|()| left)
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
+    server.stop();
     if outcome?.is_empty() {
         data.close()?;
     }
-    info!("stopped");
+    info!(target: "app", "stopped");
     Ok(Exit::Clean)
 }
 
@@ -93,7 +113,10 @@ async fn live<D: Daemon>(
         started = Box::pin(D::start(ctx.clone())) => started,
     };
     started?;
-    info!("ready");
+    if ctx.status.read().phase == Phase::Starting {
+        ctx.set_phase(Phase::Syncing);
+    }
+    info!(target: "app", "ready");
     ctx.service.ready();
     loop {
         let signal = tokio::select! {
@@ -106,17 +129,40 @@ async fn live<D: Daemon>(
             Some(Signal::Reload) => {
                 ctx.service.reloading();
                 if let Err(report) = reopen(&ctx.log, reload) {
-                    warn!(code = report.code(), "not reloaded: {report}");
+                    warn!(target: "app", code = report.code(), "not reloaded: {report}");
                 }
                 ctx.service.ready();
             }
-            Some(Signal::Summary) => info!(tasks = ctx.tasks.names().join(","), "summary"),
+            Some(Signal::Summary) => info!(target: "app", tasks = ctx.tasks.names().join(","), "summary"),
             Some(Signal::User2) => {}
         }
         if let Some(signal) = signal {
             let _ = ctx.signals.send(signal); // nobody may be listening
         }
     }
+}
+
+/// Binds and starts the operations server, first of all servers: it answers while the others start.
+fn serve_ops<D: Daemon>(
+    loaded: &Loaded<D>,
+    state: &ops::State,
+    data: &DataDir,
+) -> Result<ops::Server, Report> {
+    let addr = loaded.common.ops_addr;
+    let server = std::net::TcpListener::bind(addr.0)
+        .and_then(|listener| ops::Server::start(listener, Guard::default(), state.clone()))
+        .map_err(|err| bind_error("ops.addr", addr, &err))?;
+    state.status.update(loaded.clock.now(), |status| {
+        status.daemon = D::NAME;
+        status.version = D::VERSION.to_owned();
+        status.commit = cli::build().0.to_owned();
+        status.network.clone_from(&loaded.common.network);
+        status.data_dir = data.root().display().to_string();
+        status.sentence = "Starting".to_owned();
+        status.addresses.insert("ops", server.address().to_string());
+    });
+    let _ = state.openrpc.set(D::openrpc());
+    Ok(server)
 }
 
 async fn stop_asked(signals: &mut mpsc::Receiver<Signal>) {
@@ -133,7 +179,7 @@ fn reopen<D: Daemon>(log: &LogHandle, reload: Reload<'_, D>) -> Result<(), Repor
     log.reopen()?;
     let loaded = reload()?;
     log.set_level(level(&loaded.common))?;
-    info!(level = level(&loaded.common), "log reopened, level read again; other settings need a restart");
+    info!(target: "app", level = level(&loaded.common), "log reopened, level read again; other settings need a restart");
     Ok(())
 }
 
