@@ -259,7 +259,12 @@ impl Params {
             network: Network::Testnet2,
             chain_id: 34,
             bootstrap_nodes: &[],
-            activations: Activations { rskip144: None, rskip351: None, rskip535: None, ..testnet.activations },
+            activations: Activations {
+                rskip144: None,
+                rskip351: None,
+                rskip535: None,
+                ..testnet.activations
+            },
             ..testnet
         }
     }

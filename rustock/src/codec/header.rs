@@ -15,21 +15,21 @@ use super::{
 use crate::{
     params::{Params, Rskip},
     types::{
-        BlockHash, BlockNumber, Difficulty, FORK_DETECTION_DATA_LEN, Fields, ForkDetectionData, Hash32, Header,
-        MiningFields, Span, Timestamp,
+        BlockHash, BlockNumber, Difficulty, FORK_DETECTION_DATA_LEN, Fields, ForkDetectionData, Hash32,
+        Header, MiningFields, Span, Timestamp,
     },
 };
 
 /// Root of an empty trie; an empty root field stands for it.
 pub const EMPTY_TRIE_ROOT: [u8; 32] = [
-    0x56, 0xe8, 0x1f, 0x17, 0x1b, 0xcc, 0x55, 0xa6, 0xff, 0x83, 0x45, 0xe6, 0x92, 0xc0, 0xf8, 0x6e, 0x5b, 0x48, 0xe0,
-    0x1b, 0x99, 0x6c, 0xad, 0xc0, 0x01, 0x62, 0x2f, 0xb5, 0xe3, 0x63, 0xb4, 0x21,
+    0x56, 0xe8, 0x1f, 0x17, 0x1b, 0xcc, 0x55, 0xa6, 0xff, 0x83, 0x45, 0xe6, 0x92, 0xc0, 0xf8, 0x6e, 0x5b,
+    0x48, 0xe0, 0x1b, 0x99, 0x6c, 0xad, 0xc0, 0x01, 0x62, 0x2f, 0xb5, 0xe3, 0x63, 0xb4, 0x21,
 ];
 
 /// Hash of an empty list of uncles.
 pub const EMPTY_UNCLES_HASH: [u8; 32] = [
-    0x1d, 0xcc, 0x4d, 0xe8, 0xde, 0xc7, 0x5d, 0x7a, 0xab, 0x85, 0xb5, 0x67, 0xb6, 0xcc, 0xd4, 0x1a, 0xd3, 0x12, 0x45,
-    0x1b, 0x94, 0x8a, 0x74, 0x13, 0xf0, 0xa1, 0x42, 0xfd, 0x40, 0xd4, 0x93, 0x47,
+    0x1d, 0xcc, 0x4d, 0xe8, 0xde, 0xc7, 0x5d, 0x7a, 0xab, 0x85, 0xb5, 0x67, 0xb6, 0xcc, 0xd4, 0x1a, 0xd3,
+    0x12, 0x45, 0x1b, 0x94, 0x8a, 0x74, 0x13, 0xf0, 0xa1, 0x42, 0xfd, 0x40, 0xd4, 0x93, 0x47,
 ];
 
 /// What a miner writes before the hash for merged mining.
@@ -212,9 +212,12 @@ impl Parsed {
             sized(extension_data, "logs bloom", BLOOM_LEN)?;
             0
         };
-        let empty_root = [state_root, transactions_root, receipts_root].iter().any(|root| root.start == root.end);
+        let empty_root =
+            [state_root, transactions_root, receipts_root].iter().any(|root| root.start == root.end);
         let empty_mining = mining.is_some_and(|mining| {
-            [mining.bitcoin_header, mining.merkle_proof, mining.coinbase_transaction].iter().all(|at| at.start == at.end)
+            [mining.bitcoin_header, mining.merkle_proof, mining.coinbase_transaction]
+                .iter()
+                .all(|at| at.start == at.end)
         });
         if empty_root || empty_mining {
             return Ok(None);
@@ -286,7 +289,8 @@ fn normalise(wire: &[u8]) -> Result<Bytes> {
         contents.push(if root { &EMPTY_TRIE_ROOT } else { content });
     }
     let (base, mining) = contents.split_at(contents.len().saturating_sub(3));
-    let kept = if contents.len() > 17 && mining.iter().all(|content| content.is_empty()) { base } else { &contents };
+    let kept =
+        if contents.len() > 17 && mining.iter().all(|content| content.is_empty()) { base } else { &contents };
     let mut encoder = Encoder::new();
     for content in kept {
         encoder.string(content);

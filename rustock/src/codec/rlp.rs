@@ -225,7 +225,11 @@ pub fn check(bytes: &[u8], depth: usize) -> Result<()> {
             reader.nested(level)?;
         }
         if reader.offset() > end {
-            return Err(RlpError::Read(ReadError::Short { offset: end, needed: reader.offset() - end, left: 0 }));
+            return Err(RlpError::Read(ReadError::Short {
+                offset: end,
+                needed: reader.offset() - end,
+                left: 0,
+            }));
         }
         Ok(())
     }
@@ -378,7 +382,10 @@ mod tests {
         assert_eq!(items.list().and_then(|mut inner| inner.array::<60>()), Ok([7; 60]));
         assert_eq!(items.finish(), Ok(()));
         assert_eq!(Items::new(&[0x82, 0, 1]).u64(), Err(RlpError::LeadingZeros(1)));
-        assert!(matches!(Items::new(&[0x89; 10]).u64(), Err(RlpError::WrongLength { len: 9, expected: 8, .. })));
+        assert!(matches!(
+            Items::new(&[0x89; 10]).u64(),
+            Err(RlpError::WrongLength { len: 9, expected: 8, .. })
+        ));
     }
 
     #[test]
