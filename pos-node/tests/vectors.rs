@@ -6,10 +6,16 @@
 mod bls;
 #[path = "vectors/ed25519.rs"]
 mod ed25519;
+#[path = "vectors/epoch.rs"]
+mod epoch;
 #[path = "vectors/functions.rs"]
 mod functions;
 #[path = "vectors/keys.rs"]
 mod keys;
+#[path = "vectors/operations.rs"]
+mod operations;
+#[path = "vectors/state.rs"]
+mod state;
 #[path = "vectors/support.rs"]
 mod support;
 
@@ -27,9 +33,8 @@ fn claim(file: &File<'_>) -> Option<Claim> {
         "functions" | "shuffling" => functions::claim(file),
         "keys" => keys::claim(file),
         "misc" => keys::claim(file).or(Some(Claim::NotRun("fees are not built yet"))),
-        "epoch" | "operations" | "rewards" | "finality" => {
-            Some(Claim::NotRun("the state transition is not built yet"))
-        }
+        "epoch" | "rewards" | "finality" => epoch::claim(file),
+        "operations" => operations::claim(file),
         "fork_choice" | "fast_confirmation" => Some(Claim::NotRun("the fork choice is not built yet")),
         "slashing_protection" => Some(Claim::NotRun("slashing protection is not built yet")),
         "jmt" => Some(Claim::NotRun("the application tree is not built yet")),
