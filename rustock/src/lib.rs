@@ -11,4 +11,5 @@ pub mod codec;
 pub mod params;
 pub mod rlpx;
 pub mod types;
+pub mod verify;
 pub mod wire;

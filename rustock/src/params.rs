@@ -436,7 +436,7 @@ const MAINNET_GENESIS: Genesis = Genesis {
     difficulty: &[0, 0, 0x10, 0, 0],
     gas_limit: &[0x67, 0xc2, 0x80],
     timestamp: 0x5a4a_f5b0,
-    extra_data: b"Happy Bitcoin Day, 03/Jan/2018 - RSK technology at the service of society",
+    extra_data: b"Happy Bitcoin Day! 03/Jan/2018 - RSK technology at the service of society",
     minimum_gas_price: &[0x0a, 0xe8, 0x5b, 0xc0],
 };
 

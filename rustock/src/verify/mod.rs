@@ -1,0 +1,19 @@
+//! Is a header valid? Pure functions over decoded headers; one error per rule of the protocol.
+//!
+//! [`check`] applies the rules that need only the header itself and makes a [`Checked`]; [`link`] those against its
+//! parent; [`fork_data`] those against the last 449 ancestors; [`verify`] all of them. Which branch is the chain is
+//! decided in `chain`. Mirrors the validators under `co/rsk/validators` that concern headers; rules about
+//! transactions, uncles and receipts need block bodies, which a light client does not have.
+
+mod bitcoin_tree;
+pub mod difficulty;
+mod fallback;
+pub mod fork_detection;
+mod header;
+mod merged_mining;
+mod rule;
+
+pub use fork_detection::ForkWindow;
+pub use header::{Checked, check, fork_data, link, verify};
+pub use merged_mining::{coinbase_hash, proof_of_work};
+pub use rule::Rule;
