@@ -7,9 +7,15 @@
 //! Layers, imports go down only: types, params < codec, rlpx < wire, verify, store < chain, sync, net, discovery < rpc
 //! < node < cli.
 
+pub mod chain;
 pub mod codec;
+pub mod discovery;
+pub mod net;
 pub mod params;
 pub mod rlpx;
+pub mod rpc;
+pub mod store;
+pub mod sync;
 pub mod types;
 pub mod verify;
 pub mod wire;

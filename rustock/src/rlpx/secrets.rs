@@ -29,9 +29,13 @@ impl std::fmt::Debug for Secrets {
 /// The public course of a handshake, which the secrets are bound to.
 #[derive(Debug, Clone, Copy)]
 pub struct Transcript<'a> {
+    /// Nonce of the auth packet.
     pub initiator_nonce: [u8; 32],
+    /// Nonce of the ack packet.
     pub responder_nonce: [u8; 32],
+    /// The auth packet as sent, size prefix included.
     pub auth: &'a [u8],
+    /// The ack packet as sent, size prefix included.
     pub ack: &'a [u8],
 }
 

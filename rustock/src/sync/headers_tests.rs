@@ -53,6 +53,8 @@ impl View for Chain {
     }
 }
 
+type Spoil = fn(Message) -> Option<Message>;
+
 struct World {
     machine: HeaderSync,
     ours: Chain,
@@ -61,7 +63,7 @@ struct World {
     faults: Vec<Fault>,
     asked: usize,
     /// The peer breaks its answers in this way.
-    spoil: fn(Message) -> Option<Message>,
+    spoil: Spoil,
 }
 
 impl World {
@@ -195,7 +197,7 @@ fn short_chunks_and_foreign_skeletons_are_offences() {
         }
         other => Some(other),
     };
-    let spoils: [(fn(Message) -> Option<Message>, Fault); 3] =
+    let spoils: [(Spoil, Fault); 3] =
         [(short, Fault::InvalidMessage), (gap, Fault::InvalidMessage), (reversed, Fault::InvalidHeader)];
     for (spoil, fault) in spoils {
         let mut world = World::new(Chain::new(0), Chain::new(1_000));

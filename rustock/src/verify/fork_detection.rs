@@ -5,8 +5,9 @@
 use std::collections::VecDeque;
 
 use crate::{
+    codec::sha256::sha256d_header,
     params::FORK_DETECTION_WINDOW,
-    types::{BlockNumber, ForkDetectionData},
+    types::{BlockNumber, ForkDetectionData, Header},
 };
 
 const JUMP: u64 = 64;
@@ -19,6 +20,17 @@ pub struct Mark {
     pub bitcoin_hash_byte: u8,
     /// Uncles that the header names.
     pub uncle_count: u32,
+}
+
+impl Mark {
+    /// The mark of a header that was verified before. A header without a Bitcoin header (genesis, or signed below
+    /// orchid) has none, and never comes into a window that is looked at.
+    #[must_use]
+    pub fn of(header: &Header) -> Self {
+        let hash: Result<&[u8; 80], _> = header.bitcoin_header().try_into();
+        let [bitcoin_hash_byte, ..] = hash.map(sha256d_header).unwrap_or_default();
+        Self { bitcoin_hash_byte, uncle_count: header.fields().uncle_count }
+    }
 }
 
 /// The marks of the newest headers of a branch, up to 449 of them. It moves with the tip; on a reorganisation and at
