@@ -2,6 +2,7 @@
 //!
 //! Modules import downwards only: [`types`] and [`crypto`] know nothing of the others.
 
+pub mod consensus;
 pub mod crypto;
 pub mod state;
 pub mod types;

@@ -8,6 +8,8 @@ mod bls;
 mod ed25519;
 #[path = "vectors/epoch.rs"]
 mod epoch;
+#[path = "vectors/fork_choice.rs"]
+mod fork_choice;
 #[path = "vectors/functions.rs"]
 mod functions;
 #[path = "vectors/keys.rs"]
@@ -35,7 +37,7 @@ fn claim(file: &File<'_>) -> Option<Claim> {
         "misc" => keys::claim(file).or(Some(Claim::NotRun("fees are not built yet"))),
         "epoch" | "rewards" | "finality" => epoch::claim(file),
         "operations" => operations::claim(file),
-        "fork_choice" | "fast_confirmation" => Some(Claim::NotRun("the fork choice is not built yet")),
+        "fork_choice" | "fast_confirmation" => fork_choice::claim(file),
         "slashing_protection" => Some(Claim::NotRun("slashing protection is not built yet")),
         "jmt" => Some(Claim::NotRun("the application tree is not built yet")),
         _ => None,

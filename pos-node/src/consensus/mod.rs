@@ -1,0 +1,8 @@
+//! Which chain is the chain: fork choice, fast confirmation. Pure: states, balances and time come from the caller.
+
+pub mod fast_confirmation;
+pub mod fork_choice;
+pub mod tree;
+
+#[cfg(test)]
+mod naive;

@@ -1,0 +1,206 @@
+//! The head of the chain computed the slow, obvious way, for comparison with the fast one.
+
+use super::{
+    fork_choice::{Balances, ForkChoice, Vote},
+    tree::Node,
+};
+use crate::types::primitives::{Root, ValidatorIndex};
+
+/// A naive reading of the head of a fork choice's inputs.
+pub(super) struct Naive<'a> {
+    choice: &'a ForkChoice,
+    balances: &'a Balances,
+    votes: Vec<(ValidatorIndex, Vote)>,
+}
+
+impl<'a> Naive<'a> {
+    pub(super) fn new(choice: &'a ForkChoice, balances: &'a Balances) -> Self {
+        let votes = choice.votes().map(|(index, vote)| (index, *vote)).collect();
+        Self { choice, balances, votes }
+    }
+
+    fn node(&self, root: &Root) -> &'a Node {
+        self.choice.tree().iter().find(|node| node.block.root == *root).expect("known block")
+    }
+
+    fn ancestor_at(&self, root: &Root, slot: u64) -> Root {
+        let node = self.node(root);
+        if node.block.slot <= slot { *root } else { self.ancestor_at(&node.block.parent_root, slot) }
+    }
+
+    fn supports(&self, root: &Root, ancestor: &Root) -> bool {
+        self.ancestor_at(root, self.node(ancestor).block.slot) == *ancestor
+    }
+
+    fn children(&self, root: &Root) -> Vec<Root> {
+        let nodes = self.choice.tree().iter().filter(|node| node.block.parent_root == *root);
+        nodes.map(|node| node.block.root).collect()
+    }
+
+    fn is_viable(&self, root: &Root) -> bool {
+        let children = self.children(root);
+        if !children.is_empty() {
+            return children.iter().any(|child| self.is_viable(child));
+        }
+        let (justified, finalized) = (self.choice.justified(), self.choice.finalized());
+        let source = self.choice.voting_source(root).expect("known block").epoch;
+        let final_slot = self.choice.params().start_slot(finalized.epoch);
+        let right_source =
+            justified.epoch == 0 || source == justified.epoch || source + 2 >= self.choice.current_epoch();
+        right_source && (finalized.epoch == 0 || self.ancestor_at(root, final_slot) == finalized.root)
+    }
+
+    pub(super) fn weight(&self, root: &Root) -> u64 {
+        let votes = self.votes.iter().filter(|(_, vote)| self.supports(&vote.root, root));
+        let sum: u64 = votes.map(|(index, _)| self.balances.vote_weight(*index)).sum();
+        let boost = self.choice.boost();
+        if boost != Root::ZERO && self.supports(&boost, root) {
+            sum + self
+                .balances
+                .committee_fraction(self.choice.params(), self.choice.params().proposer_score_boost)
+        } else {
+            sum
+        }
+    }
+
+    pub(super) fn head(&self) -> Root {
+        let mut head = self.choice.justified().root;
+        loop {
+            let viable = self.children(&head).into_iter().filter(|child| self.is_viable(child));
+            match viable.max_by_key(|child| (self.weight(child), *child)) {
+                Some(child) => head = child,
+                None => return head,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        consensus::{fork_choice::CheckpointStates, tree::Block},
+        types::{
+            operation::{AttestationData, Checkpoint},
+            params::Params,
+            ssz::sha256,
+        },
+    };
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    struct Same(Arc<Balances>);
+
+    impl CheckpointStates for Same {
+        fn balances(&self, _: &Checkpoint) -> Option<Arc<Balances>> {
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Event {
+        Tick(u64),
+        Block { parent: usize, ahead: u64, justified: u64, unrealized: u64, salt: u8 },
+        Vote { block: usize, voter: u64, lag: u64 },
+        Equivocation(u64),
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            3 => (1u64..9000).prop_map(Event::Tick),
+            4 => (any::<usize>(), 1u64..4, 0u64..4, 0u64..4, any::<u8>()).prop_map(
+                |(parent, ahead, justified, unrealized, salt)| {
+                    Event::Block { parent, ahead, justified, unrealized, salt }
+                }
+            ),
+            8 => (any::<usize>(), 0u64..24, 0u64..4).prop_map(|(block, voter, lag)| {
+                Event::Vote { block, voter, lag }
+            }),
+            1 => (0u64..24).prop_map(Event::Equivocation),
+        ]
+    }
+
+    /// A checkpoint of the chain of `from`, `back` epochs before `epoch`.
+    fn checkpoint_back(choice: &ForkChoice, from: &Root, epoch: u64, back: u64) -> Checkpoint {
+        let epoch = epoch.saturating_sub(back);
+        let start = choice.params().start_slot(epoch);
+        let root = choice.tree().ancestor_root(from, start).unwrap_or(*from);
+        Checkpoint { epoch, root }
+    }
+
+    fn apply(event: &Event, choice: &mut ForkChoice, states: &Same, now: &mut u64) {
+        match *event {
+            Event::Tick(ms) => {
+                *now += ms;
+                choice.on_tick(*now);
+            }
+            Event::Block { parent, ahead, justified, unrealized, salt } => {
+                let parent = choice.tree().at(parent % choice.tree().len()).expect("in range").block;
+                let slot = parent.slot + ahead;
+                let epoch = choice.params().epoch_of(slot);
+                let unrealized = checkpoint_back(choice, &parent.root, epoch, unrealized);
+                let realized = checkpoint_back(choice, &parent.root, epoch, justified + 1);
+                let older =
+                    |checkpoint: Checkpoint| checkpoint_back(choice, &parent.root, checkpoint.epoch, 1);
+                let block = Block {
+                    root: Root(sha256(&[&parent.root.0[..], &[salt], &slot.to_le_bytes()].concat())),
+                    parent_root: parent.root,
+                    slot,
+                    proposer_index: salt.into(),
+                    justified: realized,
+                    finalized: older(realized),
+                    unrealized_justified: unrealized,
+                    unrealized_finalized: older(unrealized),
+                };
+                let before = choice.tree().len();
+                let result = choice.on_block(block, states);
+                assert!(result.is_ok() || choice.tree().len() == before, "a refused block was added");
+            }
+            Event::Vote { block, voter, lag } => {
+                let block = choice.tree().at(block % choice.tree().len()).expect("in range").block;
+                let slot = choice.current_slot().saturating_sub(lag);
+                let epoch = choice.params().epoch_of(slot);
+                let data = AttestationData {
+                    slot,
+                    beacon_block_root: block.root,
+                    target: checkpoint_back(choice, &block.root, epoch, 0),
+                    ..AttestationData::default()
+                };
+                let _ = choice.on_attestation(&data, &[voter], false); // refused votes are part of the game
+            }
+            Event::Equivocation(index) => choice.on_equivocation([index]),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+        #[test]
+        fn the_fast_head_and_weights_equal_the_naive_ones(
+            events in proptest::collection::vec(event(), 1..90),
+            stake in proptest::collection::vec(1u64..5, 24),
+            prune in any::<bool>(),
+        ) {
+            let active: Vec<u64> = stake.iter().map(|units| units * 1_000_000_000).collect();
+            let total_active = active.iter().sum();
+            let balances = Balances { active, slashed: [3].into(), total_active };
+            let states = Same(Arc::new(balances.clone()));
+            let params = Arc::new(Params::minimal());
+            let mut choice = ForkChoice::new(params, 0, Root([1; 32]), Root::ZERO, 0);
+            let mut now = 0;
+            for event in &events {
+                apply(event, &mut choice, &states, &mut now);
+                let head = choice.head(&states).expect("balances");
+                let naive = Naive::new(&choice, &balances);
+                prop_assert_eq!(head, naive.head());
+                for node in choice.tree().iter() {
+                    prop_assert_eq!(node.weight, naive.weight(&node.block.root));
+                }
+            }
+            if prune {
+                let before = choice.head(&states);
+                choice.prune();
+                prop_assert_eq!(choice.head(&states), before);
+            }
+        }
+    }
+}
