@@ -48,8 +48,7 @@ pub fn status(ops: Listen, json: bool, check: Option<&str>) -> Result<(String, b
         Some("ready") => probe(ops, "/readyz"),
         _ => {
             let document = document(ops)?;
-            let synced = document.pointer("/sync/state").or(document.get("state")).and_then(Value::as_str)
-                == Some("synced");
+            let synced = document.get("phase").and_then(Value::as_str) == Some("synced");
             let text = if json { format!("{document:#}\n") } else { lines("", &document) };
             Ok(if check.is_some() { (format!("synced: {synced}\n"), synced) } else { (text, true) })
         }

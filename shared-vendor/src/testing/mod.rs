@@ -1,3 +1,5 @@
 //! Test support, behind the feature `testing`: never linked into a daemon.
 
+pub mod node;
+pub mod sim;
 pub mod vectors;
