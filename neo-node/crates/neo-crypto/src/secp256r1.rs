@@ -1,0 +1,199 @@
+//! secp256r1: keys, RFC 6979 signing and verification. Mirrors `Cryptography/Crypto.cs` and `ECC/ECPoint.cs`.
+//!
+//! Signatures are `r || s`, any `s` is accepted. Verification uses ring, which is several times faster than a pure
+//! Rust curve and wants the uncompressed point, so a [`PublicKey`] keeps both coordinates.
+
+use std::{cmp::Ordering, fmt, hash};
+
+use p256::{
+    AffinePoint, Sec1Point,
+    ecdsa::{
+        Signature, SigningKey, VerifyingKey,
+        signature::{Signer, hazmat::PrehashVerifier},
+    },
+    elliptic_curve::sec1::{FromSec1Point, ToSec1Point},
+};
+use zeroize::Zeroizing;
+
+/// A private key: a number from 1 to the order of the curve less one. Wiped when dropped.
+#[derive(Clone)]
+pub struct PrivateKey(SigningKey);
+
+impl PrivateKey {
+    /// The key with these big-endian bytes; `None` when the number is zero or not below the order.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
+        SigningKey::from_slice(bytes).ok().map(Self)
+    }
+
+    /// The big-endian bytes of the key.
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes().into())
+    }
+
+    /// The public key.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey::from_affine(self.0.verifying_key().as_affine())
+    }
+
+    /// Signs SHA-256 of the message with the deterministic nonce of RFC 6979.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let signature: Signature = self.0.sign(message);
+        signature.to_bytes().into()
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(..)")
+    }
+}
+
+/// A point of the curve other than infinity. Ordered by X, then by Y, as the protocol sorts validators.
+#[derive(Clone, Copy)]
+pub struct PublicKey {
+    /// `04 || x || y`
+    uncompressed: [u8; 65],
+}
+
+impl PublicKey {
+    /// Decodes 33 bytes (compressed) or 65 bytes (uncompressed); `None` when they are no point of the curve.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        match (bytes.first()?, bytes.len()) {
+            (2 | 3, 33) | (4, 65) => {}
+            _ => return None,
+        }
+        let encoded = Sec1Point::from_bytes(bytes).ok()?;
+        let point: Option<AffinePoint> = AffinePoint::from_sec1_point(&encoded).into();
+        point.map(|point| Self::from_affine(&point))
+    }
+
+    /// The 33 compressed bytes: `02` or `03` by the parity of Y, then X.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; 33] {
+        let mut out = [0; 33];
+        out[0] = 2 | (self.uncompressed[64] & 1);
+        out[1..].copy_from_slice(&self.uncompressed[1..33]);
+        out
+    }
+
+    /// The 65 bytes `04 || X || Y`.
+    #[must_use]
+    pub fn to_uncompressed(&self) -> &[u8; 65] {
+        &self.uncompressed
+    }
+
+    /// True when `signature` (`r || s`) signs SHA-256 of `message` under this key.
+    #[must_use]
+    pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        ring::signature::UnparsedPublicKey::new(&ring::signature::ECDSA_P256_SHA256_FIXED, self.uncompressed)
+            .verify(message, signature)
+            .is_ok()
+    }
+
+    /// True when `signature` (`r || s`) signs these 32 bytes, the output of some other hash function.
+    #[must_use]
+    pub fn verify_prehashed(&self, hash: &[u8; 32], signature: &[u8; 64]) -> bool {
+        let Ok(signature) = Signature::from_slice(signature) else { return false };
+        VerifyingKey::from_sec1_bytes(&self.uncompressed)
+            .is_ok_and(|key| key.verify_prehash(hash, &signature).is_ok())
+    }
+
+    fn from_affine(point: &AffinePoint) -> Self {
+        let encoded = point.to_sec1_point(false);
+        let mut uncompressed = [0; 65];
+        uncompressed.copy_from_slice(encoded.as_bytes());
+        Self { uncompressed }
+    }
+}
+
+impl PartialEq for PublicKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.uncompressed == other.uncompressed
+    }
+}
+
+impl Eq for PublicKey {}
+
+impl hash::Hash for PublicKey {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.uncompressed.hash(state);
+    }
+}
+
+impl Ord for PublicKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.uncompressed.cmp(&other.uncompressed)
+    }
+}
+
+impl PartialOrd for PublicKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> PrivateKey {
+        PrivateKey::from_bytes(&[seed; 32]).expect("below the order")
+    }
+
+    #[test]
+    fn both_verifiers_accept_a_signature_with_either_s() {
+        let signature = key(7).sign(b"message");
+        let public = key(7).public_key();
+        let negated = {
+            let parsed = Signature::from_slice(&signature).expect("own signature");
+            let (r, s) = parsed.split_scalars();
+            let flipped = Signature::from_scalars(r.to_bytes(), (-s).to_bytes()).expect("in range");
+            <[u8; 64]>::from(flipped.to_bytes())
+        };
+        for signature in [signature, negated] {
+            assert!(public.verify(b"message", &signature));
+            assert!(public.verify_prehashed(&crate::hash::sha256(b"message"), &signature));
+            assert!(!public.verify(b"messagf", &signature));
+        }
+        assert!(!public.verify(b"message", &[0; 64]));
+        assert!(!public.verify(b"message", &[0xff; 64]));
+    }
+
+    #[test]
+    fn points_with_equal_x_are_ordered_by_y() {
+        let mut bytes = key(9).public_key().to_bytes();
+        let one = PublicKey::from_bytes(&bytes).expect("a point");
+        bytes[0] ^= 1;
+        let other = PublicKey::from_bytes(&bytes).expect("its mirror");
+        assert_ne!(one, other);
+        assert_eq!(one.cmp(&other), one.to_uncompressed()[33..].cmp(&other.to_uncompressed()[33..]));
+    }
+
+    #[test]
+    fn bytes_that_are_no_point_are_refused() {
+        assert!(PublicKey::from_bytes(&[]).is_none());
+        assert!(PublicKey::from_bytes(&[0]).is_none());
+        assert!(PublicKey::from_bytes(&[2; 32]).is_none());
+        assert!(PublicKey::from_bytes(&[0xff; 33]).is_none());
+        let mut off_curve = *key(3).public_key().to_uncompressed();
+        off_curve[64] ^= 1;
+        assert!(PublicKey::from_bytes(&off_curve).is_none());
+    }
+}

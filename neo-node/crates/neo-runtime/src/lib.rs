@@ -1,0 +1,3 @@
+//! What a ledger computes over its contents. Today: the state trie and its roots ([`state_root`]).
+
+pub mod state_root;
