@@ -252,6 +252,30 @@ impl Parsed {
     }
 }
 
+/// The bytes whose Keccak-256 is the block's hash: without Merkle proof and coinbase from orchid on.
+#[must_use]
+pub fn block_preimage(params: &Params, header: &Header) -> Vec<u8> {
+    let mut items = Encoder::new();
+    items.raw(header.bytes(header.fields().base));
+    if let Some(mining) = header.fields().mining {
+        items.string(header.bytes(mining.bitcoin_header));
+        if !params.is_active(Rskip::R92, header.number()) {
+            items.string(header.bytes(mining.merkle_proof)).string(header.bytes(mining.coinbase_transaction));
+        }
+    }
+    let mut list = Encoder::new();
+    list.list_of(items.as_slice());
+    list.into_vec()
+}
+
+/// The bytes whose Keccak-256 begins the hash for merged mining: without the merged-mining fields.
+#[must_use]
+pub fn merged_mining_preimage(header: &Header) -> Vec<u8> {
+    let mut list = Encoder::new();
+    list.list_of(header.bytes(header.fields().base));
+    list.into_vec()
+}
+
 /// The hash that the Bitcoin coinbase commits to, or `None` when the header should carry fork-detection data and its
 /// coinbase has none.
 #[must_use]

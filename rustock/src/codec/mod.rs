@@ -7,6 +7,7 @@ pub mod header;
 pub mod keccak;
 pub mod rlp;
 pub mod sha256;
+pub mod unitrie;
 
 pub use full::{Extension, decode_full, encode_full};
 pub use genesis::genesis;

@@ -135,6 +135,21 @@ pub fn fork_data(params: &Params, header: &Header, window: &ForkWindow) -> Resul
     })
 }
 
+/// Refuses a form of the proof that no miner writes though the network accepts it: a count of bytes before the coinbase's
+/// tail of 2^61 or more. SHA-256's length field counts bits modulo 2^64, so the two highest of the count's bits that
+/// are not the sign change nothing, and a header has four accepted spellings under one hash.
+///
+/// Not a rule of the chain: a block spelt so would be valid. It is for files of headers, where it means damage.
+///
+/// # Errors
+/// The count is impossible.
+pub fn canonical(header: &Header) -> Result<(), Rule> {
+    match header.coinbase_transaction() {
+        [high, ..] if *high >= 0x20 => Err(Rule::CoinbaseByteCount),
+        _ => Ok(()),
+    }
+}
+
 fn check_gas(header: &Header) -> Result<(), Rule> {
     let fields = header.fields();
     if fields.gas_limit < U256::from(MINIMUM_GAS_LIMIT) {

@@ -11,9 +11,12 @@ mod fallback;
 pub mod fork_detection;
 mod header;
 mod merged_mining;
+pub mod receipt;
 mod rule;
+mod sequence;
 
 pub use fork_detection::ForkWindow;
-pub use header::{Checked, check, fork_data, link, verify};
+pub use header::{Checked, canonical, check, fork_data, link, verify};
 pub use merged_mining::{coinbase_hash, proof_of_work};
 pub use rule::Rule;
+pub use sequence::Sequence;

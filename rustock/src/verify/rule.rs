@@ -5,6 +5,9 @@ use crate::types::{Blame, BlockNumber, Difficulty};
 /// A rule that a header breaks. Where the reference implementation checks it is in each comment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rule {
+    /// The header at height 0 is the network's genesis.
+    #[error("the header at height 0 is not the network's genesis")]
+    Genesis,
     /// The height is one above the parent's (`BlockHeaderParentDependantValidationRule`, on connecting).
     #[error("number {actual} does not follow the parent's number {parent}")]
     Number {
@@ -117,6 +120,10 @@ pub enum Rule {
     /// The coinbase is longer than 64 bytes (`ProofOfWorkRule`).
     #[error("coinbase is not longer than 64 bytes")]
     CoinbaseLength,
+    /// The count of bytes before the coinbase's tail is one that a message can have. Only `canonical` asks for it: the
+    /// network accepts such headers.
+    #[error("coinbase states an impossible count of bytes before its tail")]
+    CoinbaseByteCount,
     /// No inner node of the Merkle branch can be taken for a transaction (`MerkleTreeUtils`).
     #[error("a node of the Merkle branch could be a 64-byte transaction")]
     SixtyFourByteTransaction,
@@ -141,6 +148,7 @@ impl Rule {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Genesis => "genesis",
             Self::Number { .. } => "number",
             Self::ParentHash => "parent-hash",
             Self::Difficulty { .. } => "difficulty",
@@ -170,6 +178,7 @@ impl Rule {
             Self::TagNotLast => "tag-not-last",
             Self::BytesAfterTag(_) => "bytes-after-tag",
             Self::CoinbaseLength => "coinbase-length",
+            Self::CoinbaseByteCount => "coinbase-byte-count",
             Self::SixtyFourByteTransaction => "64-byte-transaction",
             Self::MerkleRoot => "merkle-root",
             Self::ForkDetectionData { .. } => "fork-detection-data",
