@@ -6,3 +6,4 @@ pub mod consensus;
 pub mod crypto;
 pub mod state;
 pub mod types;
+pub mod validator;

@@ -16,10 +16,14 @@ mod functions;
 mod keys;
 #[path = "vectors/operations.rs"]
 mod operations;
+#[path = "vectors/protection.rs"]
+mod protection;
 #[path = "vectors/state.rs"]
 mod state;
 #[path = "vectors/support.rs"]
 mod support;
+#[path = "vectors/tree.rs"]
+mod tree;
 
 use shared_vendor::testing::vectors::{self, Claim, File};
 
@@ -34,12 +38,12 @@ fn claim(file: &File<'_>) -> Option<Claim> {
         "ed25519" => ed25519::claim(file),
         "functions" | "shuffling" => functions::claim(file),
         "keys" => keys::claim(file),
-        "misc" => keys::claim(file).or(Some(Claim::NotRun("fees are not built yet"))),
+        "misc" => keys::claim(file).or_else(|| tree::claim(file)),
         "epoch" | "rewards" | "finality" => epoch::claim(file),
         "operations" => operations::claim(file),
         "fork_choice" | "fast_confirmation" => fork_choice::claim(file),
-        "slashing_protection" => Some(Claim::NotRun("slashing protection is not built yet")),
-        "jmt" => Some(Claim::NotRun("the application tree is not built yet")),
+        "slashing_protection" => protection::claim(file),
+        "jmt" => tree::claim(file),
         _ => None,
     }
 }

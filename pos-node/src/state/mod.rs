@@ -7,11 +7,13 @@
 
 pub mod access;
 pub mod column;
+pub mod fees;
 pub mod math;
 pub mod registry;
 pub mod root;
 pub mod shuffle;
 pub mod transition;
+pub mod tree;
 
 use crate::types::{
     codec::container,
