@@ -7,6 +7,8 @@ use shared_vendor::testing::vectors::{self, Claim, File};
 mod core_vectors;
 #[path = "vectors/ledger.rs"]
 mod ledger;
+#[path = "vectors/state_root.rs"]
+mod state_root;
 #[path = "vectors/vm.rs"]
 mod vm;
 
@@ -22,6 +24,7 @@ fn claim(file: &File<'_>) -> Option<Claim> {
         "chains" => ledger::claim(file).or(Some(Claim::NotRun("no ledger yet: blocks are not executed"))),
         "manifest" | "native-csharp" => Some(Claim::NotRun("contract manifests are not built yet")),
         "recorded" => ledger::claim(file)
+            .or_else(|| state_root::claim(file))
             .or(Some(Claim::NotRun("contracts, ledger, network and consensus are not built yet"))),
         "rpc-csharp" => Some(Claim::NotRun("the RPC server is not built yet")),
         "vm-json" => vm::claim(file),

@@ -12,10 +12,10 @@
 
 use neo_base::{
     UInt256,
-    codec::{read_var_bytes, write_var_bytes},
+    codec::{DecodeError, read_var_bytes, write_var_bytes},
 };
 use neo_crypto::hash::hash256;
-use shared_vendor::bytes::{ReadError, Reader, Writer};
+use shared_vendor::bytes::{Reader, Writer};
 
 /// Longest key in bytes: contract id and storage key.
 pub const MAX_KEY_BYTES: usize = 4 + 64;
@@ -27,11 +27,11 @@ pub(super) const CHILDREN: usize = 17;
 pub(super) const VALUE: usize = 16;
 
 /// Why bytes are no node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NodeError {
     /// Too short, too long, or with bytes left over.
     #[error("malformed trie node")]
-    Bytes(#[from] ReadError),
+    Bytes(#[from] DecodeError),
     /// The first byte names no kind of node.
     #[error("unknown kind of trie node {0:#04x}")]
     Kind(u8),
@@ -95,7 +95,7 @@ impl Node {
     /// Reads a node's bytes; `hash` is what they hash to.
     pub(super) fn decode(bytes: &[u8], hash: UInt256) -> Result<Self, NodeError> {
         let mut reader = Reader::new(bytes);
-        let node = match reader.u8()? {
+        let node = match reader.u8().map_err(DecodeError::from)? {
             0 => {
                 let mut children = std::array::from_fn(|_| Self::Empty);
                 for child in &mut children {
@@ -117,7 +117,7 @@ impl Node {
             }
             kind => return Err(NodeError::Kind(kind)),
         };
-        reader.finish()?;
+        reader.finish().map_err(DecodeError::from)?;
         Ok(node)
     }
 
@@ -145,8 +145,8 @@ impl Node {
 }
 
 fn decode_child(reader: &mut Reader<'_>) -> Result<Node, NodeError> {
-    match reader.u8()? {
-        3 => Ok(Node::Hash(UInt256(reader.array()?))),
+    match reader.u8().map_err(DecodeError::from)? {
+        3 => Ok(Node::Hash(UInt256(reader.array().map_err(DecodeError::from)?))),
         4 => Ok(Node::Empty),
         _ => Err(NodeError::Child),
     }

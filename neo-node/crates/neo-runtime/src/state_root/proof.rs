@@ -36,6 +36,9 @@ pub fn verify(root: UInt256, key: &[u8], nodes: &[Vec<u8>]) -> Result<Option<Box
     Trie::new(root, |hash: &UInt256| by_hash.get(hash).map(|bytes| (*bytes).clone())).get(key)
 }
 
+/// A key and its value.
+pub type Entry = (Vec<u8>, Box<[u8]>);
+
 /// All entries below `root` whose key begins with `prefix`, in order of the key; `limit` bounds their number.
 ///
 /// # Errors
@@ -45,10 +48,11 @@ pub fn find(
     prefix: &[u8],
     limit: usize,
     source: &impl NodeSource,
-) -> Result<Vec<(Vec<u8>, Box<[u8]>)>, TrieError> {
+) -> Result<Vec<Entry>, TrieError> {
     let mut found = Vec::new();
     if root != UInt256::ZERO {
-        let mut walk = Walk { prefix: nibbles(prefix), limit, source, found: &mut found, open: BTreeSet::new() };
+        let mut walk =
+            Walk { prefix: nibbles(prefix), limit, source, found: &mut found, open: BTreeSet::new() };
         walk.enter(&Node::Hash(root), &mut Vec::new())?;
     }
     Ok(found)
@@ -58,7 +62,7 @@ struct Walk<'a, S> {
     prefix: Vec<u8>,
     limit: usize,
     source: &'a S,
-    found: &'a mut Vec<(Vec<u8>, Box<[u8]>)>,
+    found: &'a mut Vec<Entry>,
     /// Nodes between the root and here, against a damaged store that refers in a circle.
     open: BTreeSet<UInt256>,
 }
@@ -73,8 +77,8 @@ impl<S: NodeSource> Walk<'_, S> {
             Node::Empty => {}
             Node::Hash(hash) => {
                 let bytes = self.source.node(hash).ok_or(TrieError::Missing(*hash))?;
-                let node =
-                    Node::decode(&bytes, *hash).map_err(|source| TrieError::Damaged { hash: *hash, source })?;
+                let node = Node::decode(&bytes, *hash)
+                    .map_err(|source| TrieError::Damaged { hash: *hash, source })?;
                 if !self.open.insert(*hash) {
                     return Err(TrieError::Damaged { hash: *hash, source: NodeError::Child });
                 }

@@ -2,7 +2,9 @@
 
 use neo_base::UInt256;
 
-use super::node::{Body, CHILDREN, MAX_KEY_BYTES, MAX_VALUE_BYTES, Node, NodeError, VALUE, nibbles, node_hash};
+use super::node::{
+    Body, CHILDREN, MAX_KEY_BYTES, MAX_VALUE_BYTES, Node, NodeError, VALUE, nibbles, node_hash,
+};
 
 /// Where stored nodes come from.
 pub trait NodeSource {
@@ -173,7 +175,8 @@ impl<S: NodeSource> Trie<S> {
                 let (slot, rest) = slot(path);
                 let old = std::mem::take(&mut body.content[slot]);
                 body.content[slot] = self.delete_below(old, rest)?;
-                let mut left = body.content.iter_mut().enumerate().filter(|(_, child)| **child != Node::Empty);
+                let mut left =
+                    body.content.iter_mut().enumerate().filter(|(_, child)| **child != Node::Empty);
                 match (left.next(), left.next()) {
                     (Some((VALUE, only)), None) => Ok(std::mem::take(only)),
                     (Some((turn, only)), None) => {
