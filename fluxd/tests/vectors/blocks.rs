@@ -1,8 +1,17 @@
 //! Real blocks and headers: layout, ids, merkle roots.
 
+use fluxd_consensus::{
+    Network, Params,
+    check::{check_block, check_block_at},
+};
+use fluxd_pow::{
+    equihash::{self, EquihashError, Parameters},
+    meets_target,
+};
 use fluxd_primitives::{
-    Block, BlockHeader, Codec, Proof, Transaction, TxId,
+    Block, BlockHeader, Codec, Proof, Transaction, TxId, U256,
     block::{MerkleRoot, merkle_root},
+    target::pon_work,
 };
 use serde_json::Value;
 use shared_vendor::{
@@ -19,6 +28,13 @@ pub(crate) fn genesis(file: &File<'_>, cases: &mut Cases) {
         let raw = bytes(&row, "block_raw");
         let block = whole_block(cases, &network, &raw);
         header_fields(cases, &network, &block.header, &row);
+        let built = [Network::Main, Network::Test, Network::Regtest]
+            .map(Params::of)
+            .into_iter()
+            .find(|params| params.network.name() == network)
+            .map(|params| hex::encode(params.genesis.to_bytes()));
+        cases.equal(format!("{network} as built"), &built, &Some(text(&row, "block_raw").to_owned()));
+        cases.equal(format!("{network} rules"), &check_block(&block), &Ok(()));
         cases.equal(
             format!("{network} merkle root"),
             &block.header.merkle_root.to_string(),
@@ -64,6 +80,26 @@ pub(crate) fn pon(file: &File<'_>, cases: &mut Cases) {
             &u64::from(collateral.index),
             &number(&row, "collateral_vout"),
         );
+        let params = Params::of(Network::Main);
+        cases.equal(
+            format!("{name} slot"),
+            &u64::from(params.pon.slot(block.header.time)),
+            &number(&row, "slot"),
+        );
+        let pon_hash = params.pon.header_hash(&block.header, collateral);
+        cases.equal(
+            format!("{name} pon hash"),
+            &pon_hash.to_string(),
+            &text(&row, "pon_hash_display").to_owned(),
+        );
+        let height = u32::try_from(number(&row, "height")).expect("a height");
+        let eligible = params.pon.check_hash(&pon_hash, block.header.bits, Some(height));
+        cases.equal(format!("{name} eligible"), &eligible, &Ok(()));
+        let chain_work = |field: &str| U256::from_str_radix(text(&row, field), 16).expect("a number");
+        let after = chain_work("chainwork_of_parent") + pon_work();
+        cases.equal(format!("{name} chain work"), &after, &chain_work("chainwork_after"));
+        cases.equal(format!("{name} rules"), &check_block(&block), &Ok(()));
+        cases.equal(format!("{name} rules of its height"), &check_block_at(&block, &params, height), &Ok(()));
         cases.equal(
             format!("{name} signature"),
             &hex::encode(signature),
@@ -91,15 +127,27 @@ pub(crate) fn zcash(file: &File<'_>, cases: &mut Cases) {
     cases.check("re-encoded", block.to_bytes() == raw, || "other bytes".to_owned());
     let ids: Vec<TxId> = block.transactions.iter().map(Transaction::txid).collect();
     let merkle = merkle_root(&ids);
-    let sound = merkle == MerkleRoot { root: block.header.merkle_root, mutated: false };
-    cases.check("merkle root", sound != file.path.ends_with("-bad.txt"), || {
-        format!("{merkle:?} in {:?}", block.header)
+    let solution = solution_of(&block.header);
+    let sound = merkle == MerkleRoot { root: block.header.merkle_root, mutated: false }
+        && solution == Ok(Parameters::EQUIHASH_200_9);
+    cases.check("merkle root and solution", sound != file.path.ends_with("-bad.txt"), || {
+        format!("{merkle:?}, {solution:?} in {:?}", block.header)
     });
 }
 
 fn zcash_bytes(file: &File<'_>) -> Vec<u8> {
     let digits: String = file.text().split_whitespace().collect();
     hex::decode(&digits).expect("a block is hexadecimal text")
+}
+
+/// Verifies the Equihash solution of a header and names the parameters it is for.
+fn solution_of(header: &BlockHeader) -> Result<Parameters, EquihashError> {
+    let Proof::Work { nonce, solution } = &header.proof else {
+        return Err(EquihashError::UnknownLength(0));
+    };
+    let parameters = Parameters::of_solution(solution.len())?;
+    equihash::verify(parameters, &[header.common_bytes(), nonce.to_bytes()].concat(), solution)?;
+    Ok(parameters)
 }
 
 /// Zcash knows no proof of node: miners there could set any version, which Flux reads as another header form. So the
@@ -129,6 +177,13 @@ fn header_fields(cases: &mut Cases, name: &str, header: &BlockHeader, row: &Valu
     cases.check(format!("{name} equihash input"), text(row, "equihash_input").starts_with(&input), || {
         input.clone()
     });
+    let parameters = Parameters {
+        n: u32::try_from(number(row, "equihash_n")).expect("small"),
+        k: u32::try_from(number(row, "equihash_k")).expect("small"),
+    };
+    cases.equal(format!("{name} equihash"), &solution_of(header), &Ok(parameters));
+    let meets = meets_target(&header.hash(), header.bits, U256::MAX);
+    cases.equal(format!("{name} target"), &Some(meets), &row["hash_le_target"].as_bool());
     if let Proof::Work { nonce, solution } = &header.proof {
         cases.equal(format!("{name} nonce"), &hex::encode(nonce.0), &text(row, "nonce_wire").to_owned());
         cases.equal(format!("{name} solution"), &hex::encode(solution), &text(row, "solution").to_owned());

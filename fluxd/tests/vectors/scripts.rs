@@ -1,6 +1,7 @@
 //! The script interpreter and the signature hashes of all eras.
 
-use fluxd_primitives::{Amount, Codec, Hash256, OutPoint, Script, Transaction, TxIn, TxOut};
+use fluxd_consensus::check::{check_transaction, transaction::EXPIRY_HEIGHT_THRESHOLD};
+use fluxd_primitives::{Amount, Codec, Hash256, OutPoint, Script, Transaction, TxId, TxIn, TxOut};
 use fluxd_script::{
     Flags, InputContext, ScriptError, SighashParts, number, opcode,
     sighash::{SignedInput, signature_hash},
@@ -77,11 +78,17 @@ pub(crate) fn sighash(file: &File<'_>, cases: &mut Cases) {
         let index = usize::try_from(row[2].as_u64().expect("an index")).expect("a small index");
         let hash_type = i32::try_from(row[3].as_i64().expect("a hash type")).expect("32 bits");
         let branch_id = u32::try_from(row[4].as_u64().expect("a branch")).expect("32 bits");
+        cases.equal(format!("row {number} rules"), &check_transaction(&tx).is_ok(), &expected_valid(&tx));
         let input = SignedInput { index, script_code: &script_code, amount: Amount::ZERO };
         let hash = signature_hash(&tx, &SighashParts::new(&tx), Some(input), hash_type, branch_id);
         let expected: Hash256 = row[5].as_str().expect("a hash").parse().expect("a hash");
         cases.equal(format!("row {number}"), &hash, &Ok(expected));
     }
+}
+
+/// The reference's test expects every row to pass but those without a version or with an expiry out of range.
+fn expected_valid(tx: &Transaction) -> bool {
+    if tx.overwintered { tx.expiry_height < EXPIRY_HEIGHT_THRESHOLD } else { tx.version >= 1 }
 }
 
 /// Vectors of ZIP-143 and ZIP-243: the hash is in wire order.
@@ -105,8 +112,53 @@ pub(crate) fn zip_sighash(file: &File<'_>, cases: &mut Cases) {
     }
 }
 
+/// Transactions that pass the checks and unlock every output they spend.
+pub(crate) fn valid_transactions(file: &File<'_>, cases: &mut Cases) {
+    for row in rows(file).iter().filter(|row| row[0].is_array()) {
+        cases.equal(row.to_string(), &spend(row), &Ok(()));
+    }
+}
+
+/// Transactions that fail a check, or do not unlock an output they spend.
+pub(crate) fn invalid_transactions(file: &File<'_>, cases: &mut Cases) {
+    for row in rows(file).iter().filter(|row| row[0].is_array()) {
+        cases.check(row.to_string(), spend(row).is_err(), || "it passes".to_owned());
+    }
+}
+
+/// Decodes, checks and runs a row of `tx_valid` or `tx_invalid`: spent outputs, transaction, flags.
+fn spend(row: &Value) -> Result<(), String> {
+    let tx = Transaction::from_bytes(&cell_bytes(&row[1])).expect("a transaction");
+    check_transaction(&tx).map_err(|rule| rule.to_string())?;
+    let (spent, parts) = (spent_outputs(row), SighashParts::new(&tx));
+    let flags = parse_flags(row[2].as_str().expect("flags"));
+    for (index, input) in tx.inputs.iter().enumerate() {
+        let script =
+            spent.iter().rev().find(|(prevout, _)| *prevout == input.prevout).map(|(_, script)| script);
+        let script = script.unwrap_or_else(|| panic!("no output for input {index}"));
+        let context = InputContext { tx: &tx, parts: &parts, index, amount: Amount::ZERO, branch_id: 0 };
+        verify_script(&input.script_sig.0, &script.0, flags, &context).map_err(|rule| rule.to_string())?;
+    }
+    Ok(())
+}
+
+/// The outputs that a row of `tx_valid` or `tx_invalid` spends.
+fn spent_outputs(row: &Value) -> Vec<(OutPoint, Script)> {
+    row[0]
+        .as_array()
+        .expect("a list of outputs")
+        .iter()
+        .map(|output| {
+            let txid: TxId = output[0].as_str().expect("an id").parse().expect("an id");
+            let index = output[1].as_i64().expect("an index");
+            let index = u32::try_from(index).unwrap_or(u32::MAX); // -1 stands for the null index
+            (OutPoint { txid, index }, parse_script(output[2].as_str().expect("a script")))
+        })
+        .collect()
+}
+
 /// Flags by their names in the reference's tests.
-pub(crate) fn parse_flags(names: &str) -> Flags {
+fn parse_flags(names: &str) -> Flags {
     names.split(',').filter(|name| !name.is_empty()).fold(Flags::NONE, |flags, name| {
         flags
             | match name {
