@@ -69,9 +69,12 @@ fn proofs(file: &File<'_>, cases: &mut Cases) {
                 nodes.push(read_var_bytes(&mut reader, 1 << 17).map_err(|err| text(&err))?.to_vec());
             }
             let root = root.parse().map_err(|err| text(&err))?;
-            let proven = proof::verify(root, &key, &nodes).map_err(|err| text(&err))?.ok_or("no value is proven")?;
+            let proven =
+                proof::verify(root, &key, &nodes).map_err(|err| text(&err))?.ok_or("no value is proven")?;
             match value.map(|value| decode(&value.into())) {
-                Some(expected) if expected != *proven => Err(format!("actual {proven:?} expected {expected:?}")),
+                Some(expected) if expected != *proven => {
+                    Err(format!("actual {proven:?} expected {expected:?}"))
+                }
                 _ => Ok(()),
             }
         });
