@@ -58,16 +58,16 @@ impl Daemon for Demo {
         ]
     }
 
-    fn identity(loaded: &Loaded<Self>) -> Identity {
+    fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report> {
         let network = loaded.common.network.clone();
         let network_id = u64::from(network == "test");
-        Identity {
+        Ok(Identity {
             daemon: Self::NAME.into(),
             network,
             network_id,
             genesis: "00".into(),
             format: loaded.config.format,
-        }
+        })
     }
 
     fn command(Command::Count { file }: Command, _: &Loaded<Self>) -> Result<(), Report> {

@@ -33,9 +33,9 @@
 //!         ]
 //!     }
 //!
-//!     fn identity(loaded: &Loaded<Self>) -> Identity {
+//!     fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report> {
 //!         let network = loaded.common.network.clone();
-//!         Identity { daemon: Self::NAME.into(), network, network_id: 1, genesis: "00".into(), format: 1 }
+//!         Ok(Identity { daemon: Self::NAME.into(), network, network_id: 1, genesis: "00".into(), format: 1 })
 //!     }
 //!
 //!     async fn start(ctx: Context<Self>) -> Result<(), Report> {
@@ -140,14 +140,6 @@ pub trait Daemon: Sized + Send + Sync + 'static {
         Ok(())
     }
 
-    /// The last word before `run` opens anything.
-    ///
-    /// # Errors
-    /// The daemon cannot run.
-    fn preflight(_loaded: &Loaded<Self>) -> Result<(), Report> {
-        Ok(())
-    }
-
     /// Checks of `doctor` that only this daemon needs.
     #[must_use]
     fn checks(_loaded: &Loaded<Self>) -> Vec<doctor::Check> {
@@ -160,8 +152,11 @@ pub trait Daemon: Sized + Send + Sync + 'static {
         json!({ "openrpc": "1.3.2", "info": { "title": Self::NAME, "version": Self::VERSION }, "methods": [] })
     }
 
-    /// Whose data it keeps.
-    fn identity(loaded: &Loaded<Self>) -> Identity;
+    /// Whose data it keeps. `run` asks before it opens anything.
+    ///
+    /// # Errors
+    /// What makes it impossible to say, as a genesis file that is missing.
+    fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report>;
 
     /// Carries out one of its own verbs. Results go to stdout through [`cli::print`].
     ///
@@ -230,7 +225,7 @@ impl<D: Daemon> Loaded<D> {
     /// See [`DataDir::open`].
     pub fn open_data(&self) -> Result<DataDir, Report> {
         let program = format!("{} {}", D::NAME, D::VERSION);
-        DataDir::open(&self.network_dir(), D::identity(self), &program, &*self.clock)
+        DataDir::open(&self.network_dir(), D::identity(self)?, &program, &*self.clock)
     }
 }
 

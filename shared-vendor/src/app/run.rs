@@ -29,7 +29,7 @@ const DRAIN_AFTER_PANIC: Duration = Duration::from_secs(3);
 type Reload<'a, D> = &'a dyn Fn() -> Result<Loaded<D>, Report>;
 
 pub(super) fn run<D: Daemon>(loaded: Loaded<D>, reload: Reload<'_, D>) -> Result<Exit, Report> {
-    D::preflight(&loaded)?;
+    D::identity(&loaded)?; // an error here comes before anything is opened
     let common = &loaded.common;
     let crate_name: &'static str = Box::leak(D::NAME.replace('-', "_").into_boxed_str());
     let log = log::init(&LogConfig {
