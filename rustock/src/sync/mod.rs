@@ -8,4 +8,4 @@ mod chunks;
 mod headers;
 pub mod serve;
 
-pub use headers::{Effect, HeaderSync, Imported, Input, PeerKey, Progress};
+pub use headers::{Effect, Fault, HeaderSync, Imported, Input, PeerKey, Progress};

@@ -1,0 +1,74 @@
+//! Settings of this daemon, beside those that every daemon has.
+
+use std::{net::SocketAddr, str::FromStr};
+
+use shared_vendor::config::{Kind, Setting};
+
+use crate::rlpx::NodeId;
+
+shared_vendor::settings! {
+    /// Peers, discovery, RPC.
+    pub struct Config {
+        /// Nodes to stay connected to: enode://ID@ADDRESS:PORT, or ID@ADDRESS:PORT.
+        peers: Vec<Enode> = ["p2p.peers"],
+        /// Look for other nodes over UDP.
+        discovery: bool = ["p2p.discovery", "true"],
+        /// Nodes to ask first, NAME:PORT; empty means those of the network.
+        bootnodes: Vec<String> = ["p2p.bootnodes"],
+        /// Peers to dial; the rest of the places is for those who dial us.
+        dial: usize = ["p2p.dial", "16"],
+        /// Names under which RPC may be asked, beside localhost and addresses.
+        rpc_hosts: Vec<String> = ["rpc.allowed-hosts"],
+        /// Web pages that may ask RPC, as http://example.org.
+        rpc_origins: Vec<String> = ["rpc.allowed-origins"],
+    }
+}
+
+/// A node with its id and address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enode {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl FromStr for Enode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (id, address) =
+            text.strip_prefix("enode://").unwrap_or(text).split_once('@').ok_or("no @ in it")?;
+        Ok(Self {
+            id: id.parse().map_err(|_| "the id is not a public key in 128 hexadecimal digits")?,
+            address: address.parse().map_err(|_| "the address is not of the form 127.0.0.1:5050")?,
+        })
+    }
+}
+
+impl Setting for Enode {
+    const KIND: Kind = Kind::text("a node such as enode://ID@127.0.0.1:5050");
+
+    fn parse(texts: &[String]) -> Result<Self, String> {
+        match texts {
+            [text] => text.parse().map_err(|err| format!("{}: {err}", Self::KIND.name)),
+            _ => Err(Self::KIND.name.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_read_with_and_without_scheme() {
+        let id = crate::rlpx::NodeKey::from_bytes([1; 32]).unwrap().id();
+        for text in [format!("enode://{id}@127.0.0.1:5050"), format!("{id}@127.0.0.1:5050")] {
+            let node: Enode = text.parse().unwrap();
+            assert_eq!((node.id, node.address.port()), (id, 5050));
+        }
+        assert!("00@127.0.0.1:1".parse::<Enode>().is_err());
+        assert!(format!("{id}@nowhere").parse::<Enode>().is_err());
+    }
+}

@@ -1,0 +1,479 @@
+//! Wiring: opens the store, binds the sockets, starts the tasks, and carries values between the state machines, the
+//! sockets, the chain and RPC. No rules and no parsing.
+
+mod dial;
+mod import;
+mod report;
+mod views;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use shared_vendor::{
+    app::{Context, Daemon},
+    clock::{Clock, Time},
+    exit::{self, Report},
+    http::{self, Guard},
+    machine::Machine,
+    rpc::{Limits as RpcLimits, Server, Service},
+    tasks::{Stage, Stop, Tasks},
+};
+use tokio::{
+    net::UdpSocket,
+    sync::{mpsc, watch},
+    time::MissedTickBehavior,
+};
+
+use self::{dial::Dialler, import::Done, report::Reporter};
+use crate::{
+    chain::Chain,
+    codec::full::decode_full,
+    config::Config,
+    discovery::{self, Explorer},
+    metrics::Metrics,
+    net::{
+        peer::Local,
+        score::{Event as ScoreEvent, Scores},
+        transport::{self, Command, Connection, Event, Hub},
+    },
+    params::Params,
+    rlpx::NodeKey,
+    rpc,
+    store::StoreError,
+    sync::{Effect, Fault, HeaderSync, Input, serve},
+    types::{BlockHash, BlockNumber},
+    wire::{
+        p2p::Reason,
+        rsk::{BlockId, Message, Status},
+    },
+};
+
+const KEY_FILE: &str = "keys/node";
+const EVENT_QUEUE: usize = 1024;
+/// Our status goes to all peers this often, and at once when the tip moves and nothing is being downloaded.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_secs(1);
+
+/// What an operator is told when the store fails.
+pub type StoreFailure = fn(&StoreError) -> Report;
+
+/// Binds the sockets and starts the tasks over an open chain; returns when the node serves.
+///
+/// # Errors
+/// The key or a port cannot be had.
+pub async fn start<D: Daemon<Config = Config>>(
+    ctx: Context<D>,
+    chain: Arc<Chain>,
+    store_failure: StoreFailure,
+) -> Result<(), Report> {
+    let params = chain.params().clone();
+    let key = node_key(&ctx)?;
+
+    let listener = ctx.bind("p2p.addr", ctx.common.p2p_addr).await?;
+    let p2p = listener.local_addr().map_err(|err| exit_io("p2p.addr", &err))?;
+    // UDP takes the port that TCP got: other nodes dial TCP where they hear us over UDP.
+    let udp_addr = shared_vendor::config::Listen(SocketAddr::new(ctx.common.p2p_addr.0.ip(), p2p.port()));
+    let udp = if ctx.config.discovery { Some(ctx.bind_udp("p2p.addr", udp_addr).await?) } else { None };
+    let rpc_listener = ctx.bind("rpc.addr", ctx.common.rpc_addr).await?;
+    let rpc_addr = rpc_listener.local_addr().map_err(|err| exit_io("rpc.addr", &err))?;
+    ctx.status.update(ctx.clock.now(), |status| {
+        status.addresses.insert("p2p", format!("enode://{}@{p2p}", key.id()));
+        status.addresses.insert("rpc", rpc_addr.to_string());
+    });
+
+    let best = best_status(&chain);
+    let (best_sender, best_receiver) = watch::channel(best);
+    let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
+    let (found_sender, found) = mpsc::channel(EVENT_QUEUE);
+    let genesis = params.genesis.as_ref().map(|genesis| genesis.hash).unwrap_or_default();
+    let hub = Hub::new(transport::Parts {
+        local: Local {
+            id: key.id(),
+            client: format!("Rustock/v{}/{}/{}", D::VERSION, std::env::consts::OS, ctx.common.network),
+            port: p2p.port(),
+            network_id: params.network_id,
+            genesis,
+        },
+        key: key.clone(),
+        best: best_receiver,
+        events: events_sender,
+        limits: transport::Limits {
+            total: ctx.common.peers_max,
+            inbound: ctx.common.peers_max.saturating_sub(ctx.config.dial.min(ctx.common.peers_max / 2)),
+        },
+        clock: Arc::clone(&ctx.clock),
+        tasks: ctx.tasks.clone(),
+        random: transport::system_random(),
+    });
+
+    let (sync_sender, sync_receiver) = watch::channel(rpc::Sync::default());
+    let (peers_sender, peers_receiver) = watch::channel(Vec::new());
+    let rpc_context = rpc::Context {
+        blocks: Arc::new(views::ChainBlocks(Arc::clone(&chain))),
+        network: Arc::new(params.clone()),
+        sync: sync_receiver,
+        peers: peers_receiver,
+        client_version: format!("Rustock/{}/{}/Rust", D::VERSION, std::env::consts::OS),
+    };
+    serve_rpc(&ctx, rpc_listener, rpc_context);
+
+    let dialler = Dialler::new(&ctx.config.peers, ctx.config.dial, transport::system_random());
+    let tip = chain.tip();
+    let machine = HeaderSync::new(BlockId { hash: tip.hash, number: tip.number });
+    let metrics = Metrics::register(&ctx.registry);
+    let reporter = Reporter::new(&ctx, tip, metrics.clone(), sync_sender, peers_sender);
+    let (done_sender, done) = mpsc::channel(4);
+    let node = Node {
+        chain,
+        store_failure,
+        hub: Arc::clone(&hub),
+        sync: machine,
+        peers: BTreeMap::new(),
+        scores: Scores::default(),
+        dialler,
+        reporter,
+        metrics,
+        best: best_sender,
+        done: done_sender,
+        clock: Arc::clone(&ctx.clock),
+        tasks: ctx.tasks.clone(),
+        last_status: Time::ZERO,
+    };
+    let listening = Arc::clone(&hub);
+    ctx.tasks.spawn_in(Stage::Serve, "peers", |stop| async move {
+        listening.listen(listener, stop).await;
+        Ok(())
+    });
+    if let Some(socket) = udp {
+        let explorer = Explorer::new(key.clone(), p2p, params.network_id, rand::random());
+        spawn_discovery(&ctx, &params, explorer, socket, found_sender);
+    }
+    ctx.tasks.spawn("node", |stop| node.run(events, found, done, stop));
+    ctx.announce(&key.id().to_string(), "none needed: every method only reads", tip.number.0);
+    Ok(())
+}
+
+fn exit_io(key: &str, err: &std::io::Error) -> Report {
+    Report::new(exit::IO_ERROR, format!("the address of {key} cannot be read")).because(err)
+}
+
+/// The key of this node; made at the first start.
+fn node_key<D: Daemon>(ctx: &Context<D>) -> Result<NodeKey, Report> {
+    if !ctx.data.join(KEY_FILE).exists() {
+        let key = NodeKey::generate(&mut transport::system_random());
+        ctx.data.create_secret(KEY_FILE, shared_vendor::hex::encode(key.to_bytes()).as_bytes())?;
+        return Ok(key);
+    }
+    let text = ctx.data.read_secret(KEY_FILE)?;
+    let text = String::from_utf8_lossy(&text);
+    shared_vendor::hex::decode_array(text.trim())
+        .ok()
+        .and_then(|bytes| NodeKey::from_bytes(bytes).ok())
+        .ok_or_else(|| {
+            Report::new(exit::DATA_DAMAGED, "the node key is not a private key of 64 hexadecimal digits")
+                .at(ctx.data.join(KEY_FILE).display().to_string())
+                .advice("restore it from a backup, or remove it: a new key is made at the next start")
+        })
+}
+
+fn serve_rpc<D: Daemon<Config = Config>>(
+    ctx: &Context<D>,
+    listener: tokio::net::TcpListener,
+    context: rpc::Context,
+) {
+    let methods = rpc::methods();
+    let limits = RpcLimits::default();
+    let service = Service::new(methods, Arc::new(context), rpc::dialect(), limits, &ctx.registry);
+    let guard = Guard {
+        hosts: ctx.config.rpc_hosts.clone(),
+        origins: ctx.config.rpc_origins.clone(),
+        ..Guard::default()
+    };
+    let router = Server { service, guard, http: http::Limits::default() }.router(&["/"]);
+    ctx.tasks.spawn_in(Stage::Serve, "rpc", |stop| async move {
+        http::serve(listener, router, http::Limits::default(), stop).await;
+        Ok(())
+    });
+}
+
+fn spawn_discovery<D: Daemon<Config = Config>>(
+    ctx: &Context<D>,
+    params: &Params,
+    explorer: Explorer,
+    socket: UdpSocket,
+    found: mpsc::Sender<discovery::udp::Event>,
+) {
+    let names = if ctx.config.bootnodes.is_empty() {
+        params.bootstrap_nodes.iter().map(|name| (*name).to_owned()).collect()
+    } else {
+        ctx.config.bootnodes.clone()
+    };
+    let clock = Arc::clone(&ctx.clock);
+    ctx.tasks.spawn_in(Stage::Serve, "discovery", |stop| async move {
+        let boot = tokio::select! {
+            () = stop.wait() => return Ok(()),
+            boot = resolve(names) => boot,
+        };
+        discovery::udp::run(explorer, socket, boot, found, clock, stop).await;
+        Ok(())
+    });
+}
+
+async fn resolve(names: Vec<String>) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for name in names {
+        match tokio::net::lookup_host(&name).await {
+            Ok(found) => addresses.extend(found),
+            Err(err) => tracing::warn!(target: "discovery", name, error = %err, "boot node has no address"),
+        }
+    }
+    addresses
+}
+
+/// Our best block as peers are told.
+fn best_status(chain: &Chain) -> Status {
+    let tip = chain.tip();
+    let parent = match chain.header_by_hash(&tip.hash) {
+        Ok(Some((header, _))) => header.parent_hash(),
+        _ => BlockHash::ZERO,
+    };
+    let best = BlockId { hash: tip.hash, number: tip.number };
+    Status { best, parent: Some((parent, tip.total_difficulty)) }
+}
+
+/// The task between peers, synchronisation and chain.
+struct Node {
+    chain: Arc<Chain>,
+    store_failure: StoreFailure,
+    hub: Arc<Hub>,
+    sync: HeaderSync,
+    peers: BTreeMap<u64, Connection>,
+    scores: Scores,
+    dialler: Dialler,
+    reporter: Reporter,
+    metrics: Metrics,
+    best: watch::Sender<Status>,
+    done: mpsc::Sender<Done>,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+    last_status: Time,
+}
+
+impl Node {
+    async fn run(
+        mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut found: mpsc::Receiver<discovery::udp::Event>,
+        mut done: mpsc::Receiver<Done>,
+        stop: Stop,
+    ) -> Result<(), Report> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.wait() => return self.close().await,
+                Some(event) = events.recv() => self.on_event(event),
+                Some(done) = done.recv() => self.on_done(done)?,
+                Some(event) = found.recv() => self.on_discovery(event),
+                _ = tick.tick() => self.on_tick(),
+            }
+        }
+    }
+
+    /// The last import has ended before the store closes.
+    async fn close(self) -> Result<(), Report> {
+        let chain = Arc::clone(&self.chain);
+        let flushed = tokio::task::spawn_blocking(move || chain.store().flush()).await;
+        match flushed {
+            Ok(Err(err)) => Err((self.store_failure)(&err)),
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let now = self.clock.now();
+        match event {
+            Event::Ready(peer) => {
+                if self.scores.is_banned(now, Some(&peer.remote), peer.address.ip().to_canonical()) {
+                    let _ = peer.commands.try_send(Command::Close(Reason::USELESS_PEER));
+                    return;
+                }
+                let direction = if peer.inbound { "in" } else { "out" };
+                let client = shared_vendor::exit::escape(&peer.client);
+                tracing::info!(target: "net", peer = peer.remote.short(), address = %peer.address, direction, client, "peer connected");
+                self.dialler.connected(&peer.remote);
+                self.peers.insert(peer.key, peer.clone());
+                self.step(Input::PeerReady(peer.key));
+            }
+            Event::Message(key, message) => self.on_message(key, message),
+            Event::Score(remote, address, event) => self.score(remote, address, event),
+            Event::Closed { key, remote, was_ready, reason, .. } => {
+                if let Some(remote) = remote {
+                    self.dialler.closed(now, &remote);
+                }
+                if was_ready {
+                    self.reporter.disconnected(reason);
+                    self.peers.remove(&key);
+                    self.step(Input::PeerGone(key));
+                    let peer = remote.map(|remote| remote.short()).unwrap_or_default();
+                    tracing::info!(target: "net", peer, %reason, "peer disconnected");
+                }
+            }
+        }
+    }
+
+    fn on_message(&mut self, key: u64, message: Message) {
+        match message {
+            Message::BlockHashRequest { .. }
+            | Message::SkeletonRequest { .. }
+            | Message::HeadersRequest { .. } => self.answer(key, message),
+            Message::Block { block } => {
+                // The first item of a block is its header in the uncompressed form.
+                let header = crate::codec::rlp::Items::of_list(&block).and_then(|mut items| items.raw());
+                if let Ok((header, _)) =
+                    header.map_err(drop).and_then(|raw| decode_full(self.chain.params(), raw).map_err(drop))
+                {
+                    let block = BlockId { hash: header.hash(), number: header.number() };
+                    self.step(Input::Announced(key, block));
+                }
+            }
+            other => self.step(Input::Message(key, other)),
+        }
+    }
+
+    /// Looks the answer up on the blocking pool; the peer's own rate limit bounds how many wait.
+    fn answer(&self, key: u64, request: Message) {
+        let Some(peer) = self.peers.get(&key) else { return };
+        let (commands, chain, served) =
+            (peer.commands.clone(), Arc::clone(&self.chain), self.metrics.served.clone());
+        drop(tokio::task::spawn_blocking(move || {
+            if let Some(answer) = serve::answer(&views::ChainView(&chain), &request) {
+                served.inc();
+                let _ = commands.blocking_send(Command::Send(answer));
+            }
+        }));
+    }
+
+    fn on_discovery(&mut self, event: discovery::udp::Event) {
+        match event {
+            discovery::udp::Event::Found(node) => {
+                tracing::debug!(target: "discovery", node = node.id.short(), address = %node.address, "node found");
+                self.dialler.found(node.id, node.address);
+            }
+            discovery::udp::Event::Lost(id) => self.dialler.lost(&id),
+        }
+        self.metrics.discovered.set(self.dialler.discovered());
+    }
+
+    fn on_tick(&mut self) {
+        let now = self.clock.now();
+        if self.sync.deadline().is_some_and(|deadline| deadline <= now) {
+            self.step(Input::Tick);
+        }
+        let outbound = self.hub.count(false);
+        for (id, address) in self.dialler.due(now, outbound) {
+            if !self.scores.is_banned(now, Some(&id), address.ip().to_canonical()) {
+                self.hub.dial(id, address);
+            }
+        }
+        if now.since(self.last_status) >= STATUS_EVERY {
+            self.tell_status(now);
+        }
+        self.reporter.tick(now, self.sync.progress(), &self.peers, &self.hub.traffic);
+    }
+
+    fn tell_status(&mut self, now: Time) {
+        self.last_status = now;
+        let status = Message::Status(*self.best.borrow());
+        for peer in self.peers.values() {
+            let _ = peer.commands.try_send(Command::Send(status.clone()));
+        }
+    }
+
+    fn on_done(&mut self, done: Done) -> Result<(), Report> {
+        let Done { job, result, inserted, took, failure } = done;
+        if let Some(err) = failure {
+            return Err((self.store_failure)(&err));
+        }
+        let now = self.clock.now();
+        if let Some(inserted) = inserted {
+            self.metrics.headers.inc_by(u64::try_from(inserted.added).unwrap_or_default());
+            self.reporter.imported(now, &inserted, took);
+        }
+        let tip = self.chain.tip();
+        let changed = self.best.borrow().best.hash != tip.hash;
+        if changed {
+            self.best.send_replace(best_status(&self.chain));
+            self.step(Input::Tip(BlockId { hash: tip.hash, number: tip.number }));
+        }
+        self.step(Input::Imported { job, result });
+        if changed && !self.sync.progress().busy {
+            self.tell_status(now);
+        }
+        Ok(())
+    }
+
+    /// Feeds the sync machine and carries out what it wants, until it wants nothing more.
+    fn step(&mut self, input: Input) {
+        let now = self.clock.now();
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let mut effects = Vec::new();
+            self.sync.step(now, input, &mut effects);
+            for effect in effects {
+                inputs.extend(self.perform(effect));
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Send(key, message) => {
+                if let Some(peer) = self.peers.get(&key) {
+                    let _ = peer.commands.try_send(Command::Send(message));
+                }
+                None
+            }
+            Effect::Locate { query, hash } => {
+                let found = self.chain.header_by_hash(&hash).ok().flatten();
+                let height = found.as_ref().map(|(header, _)| header.number());
+                let on_chain =
+                    |number: &BlockNumber| self.chain.is_on_chain(*number, &hash).unwrap_or_default();
+                Some(Input::Located { query, known: found.is_some(), height: height.filter(on_chain) })
+            }
+            Effect::Import { job, peer, top, headers } => {
+                tracing::debug!(target: "sync", peer, top = %top.number, count = headers.len(), "import");
+                import::spawn(Arc::clone(&self.chain), &self.clock, self.done.clone(), job, top, headers);
+                None
+            }
+            Effect::Fault(key, fault) => {
+                self.on_fault(key, fault);
+                None
+            }
+        }
+    }
+
+    fn on_fault(&mut self, key: u64, fault: Fault) {
+        let Some(peer) = self.peers.get(&key).cloned() else { return };
+        let (event, name) = match fault {
+            Fault::Timeout => (ScoreEvent::TimeoutMessage, "timeout"),
+            Fault::InvalidMessage => (ScoreEvent::InvalidMessage, "invalid_message"),
+            Fault::InvalidHeader => (ScoreEvent::InvalidHeader, "invalid_header"),
+        };
+        tracing::warn!(target: "sync", peer = peer.remote.short(), fault = name, "peer failed us");
+        self.reporter.rejected(name);
+        self.score(peer.remote, peer.address.ip().to_canonical(), event);
+    }
+
+    /// Remembers what a peer did, and parts from it when that bans it.
+    fn score(&mut self, remote: crate::rlpx::NodeId, address: std::net::IpAddr, event: ScoreEvent) {
+        let now = self.clock.now();
+        let before = self.scores.is_banned(now, Some(&remote), address);
+        self.scores.record(now, remote, address, event);
+        if !before && self.scores.is_banned(now, Some(&remote), address) {
+            self.reporter.banned(event);
+            for peer in self.peers.values().filter(|peer| peer.remote == remote) {
+                let _ = peer.commands.try_send(Command::Close(Reason::USELESS_PEER));
+            }
+        }
+    }
+}
