@@ -8,9 +8,13 @@
 //! < node < cli.
 
 pub mod chain;
+pub mod cli;
 pub mod codec;
+pub mod config;
 pub mod discovery;
+pub mod metrics;
 pub mod net;
+pub mod node;
 pub mod params;
 pub mod rlpx;
 pub mod rpc;

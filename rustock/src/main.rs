@@ -1,5 +1,7 @@
-//! `rustock`: not built yet.
+//! `rustock`: a Rootstock light client.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shared_vendor::app::main::<rustock::cli::Rustock>()
 }

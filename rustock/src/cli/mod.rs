@@ -1,0 +1,194 @@
+//! rustock's own verbs, beside those that every daemon has: headers in files, and the database offline.
+
+mod db;
+mod headers;
+mod lines;
+
+use std::{ffi::OsString, sync::Arc};
+
+use clap::Subcommand;
+use shared_vendor::{
+    app::{Context, Daemon, Loaded},
+    clock::Clock as _,
+    datadir::{DataDir, Identity},
+    exit::{self, Code, Exit, Report},
+};
+
+use crate::{
+    chain::{Chain, OpenError},
+    config::Config,
+    node,
+    params::{Network, Params},
+    store::{Store, StoreError, schema::SCHEMA_VERSION},
+    types::Timestamp,
+};
+
+/// The daemon, as the frame runs it.
+#[derive(Debug)]
+pub struct Rustock;
+
+impl Daemon for Rustock {
+    const NAME: &'static str = "rustock";
+    const PREFIX: &'static str = "RUSTOCK";
+    const METRICS: &'static str = "rustock";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const ABOUT: &'static str = "A Rootstock light client that verifies every header itself";
+    const NETWORKS: &'static [&'static str] = &["mainnet", "testnet", "testnet2", "regtest", "devnet"];
+    const CODES: &'static [Code] = CODES;
+    type Config = Config;
+    type Command = Command;
+
+    fn defaults(network: &str) -> Vec<(&'static str, String)> {
+        let params = Params::of(Network::by_name(network).unwrap_or(Network::Mainnet));
+        vec![
+            ("rpc.addr", "127.0.0.1:4444".into()),
+            ("p2p.addr", format!("[::]:{}", params.p2p_port)),
+            ("ops.addr", "127.0.0.1:9481".into()),
+        ]
+    }
+
+    fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
+        args.into_iter().flat_map(native_flag).collect()
+    }
+
+    fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report> {
+        let params = params(loaded);
+        let genesis = params.genesis.ok_or_else(|| no_genesis(params.network))?;
+        Ok(Identity {
+            daemon: Self::NAME.into(),
+            network: params.network.name().into(),
+            network_id: params.network_id,
+            genesis: genesis.hash.to_string(),
+            format: SCHEMA_VERSION,
+        })
+    }
+
+    fn command(command: Command, loaded: &Loaded<Self>) -> Result<(), Report> {
+        run(command, loaded)
+    }
+
+    async fn start(ctx: Context<Self>) -> Result<(), Report> {
+        let (data, params) = (Arc::clone(&ctx.data), params(&ctx));
+        // opening reads the newest headers from disk, which no other task waits for yet
+        let chain = tokio::task::block_in_place(|| open_chain_at(&data, params))?;
+        node::start(ctx, Arc::new(chain), store_report).await
+    }
+}
+
+/// Flags of the reference implementation that mean a setting of ours.
+fn native_flag(arg: OsString) -> Vec<OsString> {
+    let text = |words: &[&str]| words.iter().map(|word| OsString::from(*word)).collect();
+    match arg.to_str() {
+        Some("--main") => text(&["--network", "mainnet"]),
+        Some("--testnet") => text(&["--network", "testnet"]),
+        Some("--testnet2") => text(&["--network", "testnet2"]),
+        Some("--regtest") => text(&["--network", "regtest"]),
+        Some("--devnet") => text(&["--network", "devnet"]),
+        Some("--base-path") => text(&["--data-dir"]),
+        _ => vec![arg],
+    }
+}
+
+/// The database holds something else than a chain.
+pub const DATABASE_DAMAGED: Code = Code {
+    id: "E0301",
+    exit: Exit::Damaged,
+    title: "the database is damaged",
+    text: "What is stored is not the chain that it claims to be. Remove the folder `db` in the data directory of the network and sync or import again; keys and settings stay.",
+};
+/// The database engine failed.
+pub const DATABASE_FAILED: Code = Code {
+    id: "E0302",
+    exit: Exit::Io,
+    title: "the database engine failed",
+    text: "The disk, the file system or the permissions are at fault; the message holds the engine's own text. What was written before is intact.",
+};
+/// A header of a file is not valid.
+pub const HEADER_REFUSED: Code = Code {
+    id: "E0601",
+    exit: Exit::Failed,
+    title: "a header is not valid",
+    text: "The message names line, height and rule. The headers before it are valid; `headers import` has stored them.",
+};
+/// A file of headers does not continue the stored chain.
+pub const HEADER_NOT_LINKED: Code = Code {
+    id: "E0602",
+    exit: Exit::Failed,
+    title: "a header does not continue the stored chain",
+    text: "The parent of the first new header is not stored. Import from the genesis block on, or from a height that is already stored.",
+};
+
+/// All of the above.
+pub const CODES: &[Code] = &[DATABASE_DAMAGED, DATABASE_FAILED, HEADER_REFUSED, HEADER_NOT_LINKED];
+
+/// rustock's own verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Verify, import or export files of headers
+    #[command(subcommand)]
+    Headers(headers::Command),
+    /// Look at, check or tidy the database while the node is stopped
+    #[command(subcommand)]
+    Db(db::Command),
+}
+
+/// Carries out one of the verbs.
+///
+/// # Errors
+/// Whatever ends the process with a code other than 0.
+pub fn run<D: Daemon>(command: Command, loaded: &Loaded<D>) -> Result<(), Report> {
+    match command {
+        Command::Headers(command) => headers::run(command, loaded),
+        Command::Db(command) => db::run(&command, loaded),
+    }
+}
+
+/// Constants of the chosen network.
+fn params<D: Daemon>(loaded: &Loaded<D>) -> Params {
+    Params::of(Network::by_name(&loaded.common.network).unwrap_or(Network::Mainnet))
+}
+
+fn now<D: Daemon>(loaded: &Loaded<D>) -> Timestamp {
+    Timestamp(loaded.clock.wall().as_secs())
+}
+
+/// The chain of the data directory, locked against the running node for as long as the first value lives.
+fn open_chain<D: Daemon>(loaded: &Loaded<D>) -> Result<(DataDir, Chain), Report> {
+    let data = loaded.open_data()?;
+    let chain = open_chain_at(&data, params(loaded))?;
+    Ok((data, chain))
+}
+
+/// Opens the chain in a data directory that is already locked.
+///
+/// # Errors
+/// The store fails, is damaged or foreign, or the network has no known genesis.
+pub fn open_chain_at(data: &DataDir, params: Params) -> Result<Chain, Report> {
+    let path = data.join("db");
+    let place = path.display().to_string();
+    let store = Store::open(&path, &params).map_err(|err| store_report(&err).at(place.clone()))?;
+    Chain::open(store, params).map_err(|err| match err {
+        OpenError::Store(err) => store_report(&err).at(place),
+        OpenError::NoGenesis(network) => no_genesis(network),
+    })
+}
+
+fn no_genesis(network: Network) -> Report {
+    Report::new(exit::NOT_BUILT, format!("the genesis block of {network} is not published"))
+        .advice("choose another network")
+}
+
+/// What an operator is told when the store fails.
+#[must_use]
+pub fn store_report(err: &StoreError) -> Report {
+    match err {
+        StoreError::Engine(_) | StoreError::Poisoned => Report::new(DATABASE_FAILED, DATABASE_FAILED.title),
+        StoreError::Damaged { .. } | StoreError::Missing { .. } => {
+            Report::new(DATABASE_DAMAGED, DATABASE_DAMAGED.title)
+        }
+        StoreError::OtherNetwork { .. } | StoreError::OtherFormat { .. } => {
+            Report::new(exit::DATA_FOREIGN, "the database cannot be used")
+        }
+    }
+    .because(err)
+}
