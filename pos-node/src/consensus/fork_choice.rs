@@ -224,7 +224,7 @@ impl ForkChoice {
         self.params.epoch_of(self.current_slot())
     }
 
-    fn into_slot_ms(&self) -> u64 {
+    fn ms_since_slot_start(&self) -> u64 {
         self.now_ms.saturating_sub(self.genesis_ms) % self.params.slot_ms
     }
 
@@ -274,7 +274,7 @@ impl ForkChoice {
         }
         self.check_block(block.slot, &block.parent_root)?;
         let due = self.params.attestation_due_bps.saturating_mul(self.params.slot_ms) / BASIS_POINTS;
-        let timely = self.current_slot() == block.slot && self.into_slot_ms() < due;
+        let timely = self.current_slot() == block.slot && self.ms_since_slot_start() < due;
         let head = if timely && self.boost == Root::ZERO { Some(self.head(states)?) } else { None };
         self.tree.push(block, timely);
         if head.is_some_and(|head| self.dependent_root(&head) == self.dependent_root(&block.root)) {
@@ -436,7 +436,7 @@ impl ForkChoice {
             && !slot.is_multiple_of(params.slots_per_epoch)
             && head.block.unrealized_justified == parent.block.unrealized_justified
             && since_final <= params.reorg_max_epochs_since_finalization
-            && self.into_slot_ms() <= cutoff
+            && self.ms_since_slot_start() <= cutoff
             && parent.block.slot.saturating_add(1) == head.block.slot
             && next_slot
             && head_weak

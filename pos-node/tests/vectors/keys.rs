@@ -46,7 +46,7 @@ fn keystores(file: &File<'_>, out: &mut Cases) {
     for (at, entry) in list(&json["keystores"]).iter().enumerate() {
         let keystore = Keystore::parse(&entry.to_string()).expect("key file");
         let secret = keystore.decrypt(password).expect("right password");
-        out.equal(format!("{at}"), &secret.to_vec(), &bytes(&json["secret"]));
+        out.equal(format!("{at}"), secret.as_ref(), &bytes(&json["secret"]));
         out.check(format!("{at} wrong password"), keystore.decrypt("another").is_err(), || "opened".into());
     }
 }

@@ -3,6 +3,8 @@
 //! `specs/electra/beacon-chain.md` and `specs/fulu/beacon-chain.md`; commission and unbondings are this chain's own.
 
 pub mod justification;
+#[cfg(test)]
+mod naive;
 pub mod pools;
 pub mod registry;
 pub mod resets;
