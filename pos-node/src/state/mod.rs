@@ -6,8 +6,10 @@
 //! it writes. [`access`] answers questions, [`transition`] makes changes, [`root`] hashes.
 
 pub mod access;
+pub mod app;
 pub mod column;
 pub mod fees;
+pub mod genesis;
 pub mod math;
 pub mod registry;
 pub mod root;

@@ -332,6 +332,6 @@ impl GovernedParams {
     /// The value of one parameter.
     #[must_use]
     pub const fn get(&self, key: Governed) -> u64 {
-        self.0[key as usize]
+        self.0[key as usize] // the discriminant is the key
     }
 }

@@ -1,0 +1,218 @@
+//! Changes of a block over a store that is only read.
+
+use super::{Account, Counters, StoredRegistration, Supply, keys};
+use crate::{
+    state::{
+        AppWrites, Registration,
+        transition::{epoch::Registrations, slot::Application},
+        tree::{self, MemoryNodes, Node, Nodes, path::Path, update::Update},
+    },
+    types::{
+        codec::{Wire, decode, encode},
+        primitives::{Address, Nano, PublicKey, Root, ValidatorIndex},
+    },
+};
+use std::{cell::Cell, collections::BTreeMap};
+
+/// Most bytes of a value that this module decodes.
+const MAX_VALUE_BYTES: usize = 4096;
+
+/// Entries and tree of some application state. Implementations answer from one consistent state.
+pub trait Store {
+    /// The value of a key.
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>>;
+
+    /// The tree node at a path.
+    fn node(&self, path: &Path) -> Option<Node>;
+}
+
+struct StoreNodes<'a, S>(&'a S);
+
+impl<S: Store> Nodes for StoreNodes<'_, S> {
+    fn node(&self, path: &Path) -> Option<Node> {
+        self.0.node(path)
+    }
+}
+
+/// An application state in memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryStore {
+    values: BTreeMap<Vec<u8>, Vec<u8>>,
+    nodes: MemoryNodes,
+}
+
+impl Store for MemoryStore {
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.values.get(key).cloned()
+    }
+
+    fn node(&self, path: &Path) -> Option<Node> {
+        self.nodes.node(path)
+    }
+}
+
+impl MemoryStore {
+    /// Applies the changes of a block.
+    pub fn apply(&mut self, changes: Changes) {
+        for (key, value) in changes.values {
+            match value {
+                Some(value) => self.values.insert(key, value),
+                None => self.values.remove(&key),
+            };
+        }
+        self.nodes.apply(changes.nodes);
+    }
+
+    /// Every entry in the order of keys.
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.values.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
+    }
+}
+
+/// What a block (and the epoch ends before it) changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// Root after the changes.
+    pub root: Root,
+    /// Values to write, and to delete where there is none.
+    pub values: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// Tree nodes to write, and to delete where there is none.
+    pub nodes: BTreeMap<Path, Option<Node>>,
+}
+
+/// A store with changes on top.
+#[derive(Debug)]
+pub struct Overlay<'a, S> {
+    base: &'a S,
+    writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    root: Cell<Option<Root>>,
+}
+
+impl<'a, S: Store> Overlay<'a, S> {
+    /// No changes yet.
+    #[must_use]
+    pub const fn new(base: &'a S) -> Self {
+        Self { base, writes: BTreeMap::new(), root: Cell::new(None) }
+    }
+
+    /// The changes, for the store.
+    #[must_use]
+    pub fn into_changes(self) -> Changes {
+        let update = self.update();
+        Changes { root: Root(update.root), values: self.writes, nodes: update.writes }
+    }
+
+    fn update(&self) -> Update {
+        let changes = self.writes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
+        tree::update::update(&StoreNodes(self.base), changes)
+    }
+
+    fn raw(&self, key: &[u8]) -> Option<Vec<u8>> {
+        match self.writes.get(key) {
+            Some(written) => written.clone(),
+            None => self.base.value(key),
+        }
+    }
+
+    /// A value of the program's own encoding. What is stored was written by [`Overlay::put`], so it decodes.
+    fn get<T: Wire>(&self, key: &[u8]) -> Option<T> {
+        self.raw(key).and_then(|bytes| decode(&bytes, MAX_VALUE_BYTES).ok())
+    }
+
+    fn put<T: Wire>(&mut self, key: Vec<u8>, value: Option<&T>) {
+        self.root.set(None);
+        self.writes.insert(key, value.map(encode));
+    }
+
+    /// Whether an account was ever credited.
+    #[must_use]
+    pub fn has_account(&self, address: &Address) -> bool {
+        self.raw(&keys::account(address)).is_some()
+    }
+
+    /// An account; all zero when absent.
+    #[must_use]
+    pub fn account(&self, address: &Address) -> Account {
+        self.get(&keys::account(address)).unwrap_or_default()
+    }
+
+    /// Writes an account.
+    pub fn put_account(&mut self, address: &Address, account: &Account) {
+        self.put(keys::account(address), Some(account));
+    }
+
+    /// Adds to an account, which comes to be if it is absent. The supply bound keeps the sum in range.
+    pub fn credit(&mut self, address: &Address, amount: Nano) {
+        let mut account = self.account(address);
+        account.balance = account.balance.saturating_add(amount);
+        self.put_account(address, &account);
+    }
+
+    /// Shares that a delegator other than the operator has of a pool.
+    #[must_use]
+    pub fn position(&self, validator: ValidatorIndex, delegator: &Address) -> u128 {
+        self.get(&keys::delegation(validator, delegator)).unwrap_or(0)
+    }
+
+    /// Sets such shares; none deletes the entry.
+    pub fn put_position(&mut self, validator: ValidatorIndex, delegator: &Address, shares: u128) {
+        self.put(keys::delegation(validator, delegator), (shares > 0).then_some(&shares));
+    }
+
+    /// Writes a registration.
+    pub fn put_registration(&mut self, pubkey: &PublicKey, registration: &Registration) {
+        self.put(keys::registration(pubkey), Some(&StoredRegistration::from(*registration)));
+    }
+
+    /// The supply.
+    #[must_use]
+    pub fn supply(&self) -> Supply {
+        self.get(&keys::supply()).unwrap_or_default()
+    }
+
+    /// Writes the supply.
+    pub fn put_supply(&mut self, supply: &Supply) {
+        self.put(keys::supply(), Some(supply));
+    }
+
+    /// The running numbers.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.get(&keys::counters()).unwrap_or_default()
+    }
+
+    /// Writes the running numbers.
+    pub fn put_counters(&mut self, counters: &Counters) {
+        self.put(keys::counters(), Some(counters));
+    }
+}
+
+impl<S: Store> Registrations for Overlay<'_, S> {
+    fn registration(&self, pubkey: &PublicKey) -> Option<Registration> {
+        self.get::<StoredRegistration>(&keys::registration(pubkey)).map(Registration::from)
+    }
+}
+
+impl<S: Store> Application for Overlay<'_, S> {
+    fn apply(&mut self, writes: &AppWrites) {
+        for (address, amount) in &writes.credits {
+            self.credit(address, *amount);
+        }
+        for (validator, delegator, shares) in &writes.positions {
+            let held = self.position(*validator, delegator);
+            self.put_position(*validator, delegator, held.saturating_add(*shares));
+        }
+        if writes.issued > 0 || writes.burned > 0 {
+            let mut supply = self.supply();
+            supply.issued = supply.issued.saturating_add(writes.issued);
+            supply.burned = supply.burned.saturating_add(writes.burned);
+            self.put_supply(&supply);
+        }
+    }
+
+    fn root(&self) -> Root {
+        let root = self.root.get().unwrap_or_else(|| Root(self.update().root));
+        self.root.set(Some(root));
+        root
+    }
+}
