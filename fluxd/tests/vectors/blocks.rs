@@ -19,7 +19,15 @@ use shared_vendor::{
     testing::vectors::{Cases, File},
 };
 
-use crate::common::{bytes, number, rows, text, wire};
+use crate::{
+    common::{bytes, number, rows, text, wire},
+    shielded,
+};
+
+/// Branch ids of Overwinter, Sapling, Blossom, Heartwood and Canopy, and the heights they begin at in Zcash.
+const ZCASH_BRANCHES: [u32; 5] = [0x5ba8_1b19, 0x76b8_09bb, 0x2bb4_0e60, 0xf5b9_230b, 0xe9ff_75a6];
+const ZCASH_MAIN_STARTS: [u32; 5] = [347_500, 419_200, 653_600, 903_000, 1_046_400];
+const ZCASH_TEST_STARTS: [u32; 5] = [207_500, 280_000, 584_000, 903_800, 1_028_500];
 
 /// Genesis blocks of the three networks.
 pub(crate) fn genesis(file: &File<'_>, cases: &mut Cases) {
@@ -133,6 +141,21 @@ pub(crate) fn zcash(file: &File<'_>, cases: &mut Cases) {
     cases.check("merkle root and solution", sound != file.path.ends_with("-bad.txt"), || {
         format!("{merkle:?}, {solution:?} in {:?}", block.header)
     });
+    if sound {
+        shielded::check_block_proofs(cases, &block.transactions, zcash_branch(file.path));
+    }
+}
+
+/// The branch id of a Zcash block by the network and height in its file name (`block-main-0-347-500.txt`).
+fn zcash_branch(path: &str) -> u32 {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let (network, digits) =
+        name.trim_start_matches("block-").split_once('-').expect("a network and a height");
+    let height: u32 =
+        digits.chars().filter(char::is_ascii_digit).collect::<String>().parse().expect("a height");
+    let starts = if network == "main" { ZCASH_MAIN_STARTS } else { ZCASH_TEST_STARTS };
+    let active = starts.iter().zip(ZCASH_BRANCHES).rev().find(|(start, _)| height >= **start);
+    active.map_or(0, |(_, branch_id)| branch_id)
 }
 
 fn zcash_bytes(file: &File<'_>) -> Vec<u8> {
@@ -152,7 +175,7 @@ fn solution_of(header: &BlockHeader) -> Result<Parameters, EquihashError> {
 
 /// Zcash knows no proof of node: miners there could set any version, which Flux reads as another header form. So the
 /// layout is read as version 4 and the version put back.
-fn zcash_block(raw: &[u8]) -> Block {
+pub(crate) fn zcash_block(raw: &[u8]) -> Block {
     let (version, rest) = raw.split_first_chunk::<4>().expect("a block has a version");
     let mut block =
         Block::from_bytes(&[&4_i32.to_le_bytes()[..], rest].concat()).expect("a Zcash block decodes");
