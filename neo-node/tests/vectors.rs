@@ -7,6 +7,8 @@ use shared_vendor::testing::vectors::{self, Cases, Claim, File};
 mod contracts;
 #[path = "vectors/core.rs"]
 mod core_vectors;
+#[path = "vectors/invoke.rs"]
+mod invoke;
 #[path = "vectors/ledger.rs"]
 mod ledger;
 #[path = "vectors/state_root.rs"]
@@ -35,7 +37,7 @@ fn claim(file: &File<'_>) -> Option<Claim> {
 
 /// Runners of recorded files; several may look at different sides of one file.
 const RECORDED: &[fn(&File<'_>) -> Option<Claim>] =
-    &[ledger::claim, contracts::claim, state_root::claim];
+    &[ledger::claim, invoke::claim, contracts::claim, state_root::claim];
 
 fn recorded(file: &File<'_>) -> Option<Claim> {
     let claims: Vec<_> = RECORDED.iter().filter_map(|claim| claim(file)).collect();
