@@ -195,3 +195,6 @@ macro_rules! container {
     };
 }
 pub(crate) use container;
+
+#[cfg(test)]
+mod tests;

@@ -86,3 +86,43 @@ impl From<Registration> for StoredRegistration {
         Self { owner, commission_bps, max_commission_bps, effective_cap, fee_recipient }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        state::{PendingDeposit, Pool, Unbonding, tree::proof::Proof},
+        types::codec::{Wire, decode, encode},
+    };
+    use proptest::prelude::*;
+
+    fn canonical<T: Wire>(bytes: &[u8]) {
+        if let Ok(value) = decode::<T>(bytes, usize::MAX) {
+            assert_eq!(encode(&value), bytes);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn stored_bytes_never_panic_and_decode_to_their_own_encoding(
+            bytes in proptest::collection::vec(prop_oneof![3 => Just(0u8), 1 => any::<u8>()], 0..200),
+            len in prop_oneof![Just(16usize), Just(24), Just(32), Just(56), Just(76), Just(96), Just(136)],
+        ) {
+            for bytes in [bytes.clone(), bytes.into_iter().cycle().take(len).collect()] {
+                canonical::<Account>(&bytes);
+                canonical::<Supply>(&bytes);
+                canonical::<Counters>(&bytes);
+                canonical::<StoredRegistration>(&bytes);
+                canonical::<Pool>(&bytes);
+                canonical::<PendingDeposit>(&bytes);
+                canonical::<Unbonding>(&bytes);
+                canonical::<Proof>(&bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn an_account_takes_56_bytes() {
+        assert_eq!(encode(&Account::default()).len(), 56);
+    }
+}
