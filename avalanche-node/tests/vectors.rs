@@ -13,6 +13,10 @@ mod chains;
 mod consensus;
 #[path = "vectors/economy.rs"]
 mod economy;
+#[path = "vectors/network.rs"]
+mod network;
+#[path = "vectors/storage.rs"]
+mod storage;
 
 fn main() -> std::process::ExitCode {
     vectors::run("avalanche-node", env!("CARGO_MANIFEST_DIR"), claim)
@@ -20,7 +24,7 @@ fn main() -> std::process::ExitCode {
 
 fn claim(file: &File<'_>) -> Option<Claim> {
     let shape = Shape::of(file);
-    [basics::claim, chains::claim, consensus::claim, economy::claim]
+    [basics::claim, chains::claim, consensus::claim, economy::claim, network::claim, storage::claim]
         .into_iter()
         .find_map(|area| area(file, &shape))
         .or_else(|| not_run(file.path))
@@ -55,10 +59,6 @@ fn not_run(path: &str) -> Option<Claim> {
     let reason = match path.split_once("__").map_or(path, |(area, _)| area) {
         "go-oracle/api" | "go-oracle/indexer" => "the HTTP API is not built yet",
         "go-oracle/config" => "the configuration is not built yet",
-        "go-oracle/linkeddb" | "go-oracle/prefix" => "the database helpers are not built yet",
-        "go-oracle/platformvm" => "the P-chain's state is not built yet",
-        "go-oracle/message" => "messages between peers are not built yet",
-        _ if path.starts_with("p2p/") => "messages between peers are not built yet",
         _ => return None,
     };
     Some(Claim::NotRun(reason))

@@ -1,12 +1,18 @@
 //! Identifiers, generators and samplers, the bloom filter, certificates and signatures.
 
-use avalanche_crypto::{bls, staking::Certificate};
+use std::path::Path;
+
+use avalanche_crypto::{
+    bls,
+    staking::{self, Certificate},
+};
 use avalanche_ids::{Id, NodeId, ShortId};
 use avalanche_utils::{
     bloom::{self, Filter},
     prng::{Mt19937, Mt19937_64, Source},
     sampler::uint64_inclusive,
 };
+use ring::rand::SystemRandom;
 use serde::Deserialize;
 use shared_vendor::{
     hex,
@@ -24,9 +30,7 @@ pub(crate) fn claim(file: &File<'_>, shape: &Shape) -> Option<Claim> {
         "staking_local" if shape.is_list_of(&["node_id", "bls_public_key"]) => Some(Claim::Run(local_nodes)),
         "staking_local" if file.path.ends_with(".crt") => Some(Claim::Run(certificate_file)),
         "staking_local" if is_signer(file.path) => Some(Claim::Run(signer_file)),
-        "staking_local" => {
-            Some(Claim::NotRun("TLS private keys are read by the network layer, which is not built yet"))
-        }
+        "staking_local" => Some(Claim::Run(key_file)),
         "go-oracle" if shape.is_list_of(&["seed", "stream"]) && file.path.contains("64") => {
             Some(Claim::Run(stream_64))
         }
@@ -195,9 +199,33 @@ fn signer_file(file: &File<'_>, cases: &mut Cases) {
     cases.check("listed", nodes.contains(&public), || public.clone());
 }
 
-/// The bytes of the first block of a PEM text.
+/// A TLS key signs what its node's certificate then verifies.
+fn key_file(file: &File<'_>, cases: &mut Cases) {
+    let random = SystemRandom::new();
+    let key = staking::PrivateKey::from_der(&pem_body(file.text()), &random).expect("a key");
+    let certificate = file.location.with_extension("crt");
+    let pem = std::fs::read_to_string(certificate).expect("a certificate file");
+    let certificate = Certificate::parse(&pem_body(&pem)).expect("a certificate");
+    let signature = key.sign(b"message", &random).expect("a signature");
+    cases.equal("signature", &certificate.check_signature(b"message", &signature), &Ok(()));
+    cases.check("other message", certificate.check_signature(b"other", &signature).is_err(), String::new);
+}
+
+/// The TLS key of a local node.
+pub(crate) fn local_key(root: &Path, staker: usize) -> staking::PrivateKey {
+    let path = root.join(format!("staking_local/staker{staker}.key"));
+    let pem = std::fs::read_to_string(path).expect("a key file");
+    staking::PrivateKey::from_der(&pem_body(&pem), &SystemRandom::new()).expect("a key")
+}
+
+/// The bytes of a PEM text with one block.
 pub(crate) fn pem_body(pem: &str) -> Vec<u8> {
-    let digits = pem.lines().filter(|line| !line.starts_with('-')).flat_map(str::bytes).filter_map(|byte| {
+    base64(&pem.lines().filter(|line| !line.starts_with('-')).collect::<String>())
+}
+
+/// The bytes of a Base64 text.
+pub(crate) fn base64(text: &str) -> Vec<u8> {
+    let digits = text.bytes().filter_map(|byte| {
         Some(u32::from(match byte {
             b'A'..=b'Z' => byte - b'A',
             b'a'..=b'z' => byte - b'a' + 26,

@@ -15,7 +15,12 @@ use avalanche_vm::{
     secp256k1fx::{TransferInput, TransferOutput},
 };
 use avm::vertex::Vertex;
-use platformvm::{fx as pfx, txs::fee, warp};
+use platformvm::{
+    fx as pfx,
+    state::validator_diffs::{ValidatorDiffs, ValidatorOutput, ValidatorSet, WeightDiff},
+    txs::{fee, verify},
+    warp,
+};
 use proposervm::{
     block::{BlockError, ParsedBlock, header},
     windower::{Windower, chain_source},
@@ -57,6 +62,7 @@ pub(crate) fn claim(file: &File<'_>, shape: &Shape) -> Option<Claim> {
         "go-oracle" if shape.has(&["vectors"]) && file.path.contains("/wallet__") => oracle_wallet,
         "go-oracle" if file.path.contains("/upgrade__") => upgrades,
         "go-oracle" if file.path.contains("fuji_sync_oracle") => empty_blocks,
+        "go-oracle" if shape.has(&["subnet", "blocks", "snapshots"]) => past_sets,
         _ => return None,
     };
     Some(Claim::Run(run))
@@ -78,7 +84,16 @@ fn round_trip<T: Wire>(name: &str, encoded: &[u8], cases: &mut Cases) -> Option<
 
 #[derive(Deserialize)]
 struct ClientTxs {
+    context: ClientContext,
     txs: Vec<ClientTx>,
+}
+
+#[derive(Deserialize)]
+struct ClientContext {
+    #[serde(rename = "avaxAssetID")]
+    avax_asset_id: String,
+    #[serde(rename = "networkID")]
+    network_id: u32,
 }
 
 #[derive(Deserialize)]
@@ -92,10 +107,15 @@ struct ClientTx {
 }
 
 fn client_txs(file: &File<'_>, cases: &mut Cases) {
-    for vector in file.parse::<ClientTxs>().txs {
+    let vectors: ClientTxs = file.parse();
+    let avax_asset_id = vectors.context.avax_asset_id.parse().expect("an id");
+    let context = verify::Context { network_id: vectors.context.network_id, avax_asset_id };
+    for vector in vectors.txs {
         let signed = bytes(&vector.signed);
         if vector.chain == "P" {
             if let Some(tx) = round_trip::<platformvm::txs::Tx>(&vector.name, &signed, cases) {
+                let verdict = verify::verify(&tx.unsigned, &context);
+                cases.equal(format!("{} is well formed", vector.name), &verdict, &Ok(()));
                 let credentials =
                     tx.credentials.iter().map(|pfx::Credential::Secp256k1(credential)| credential);
                 client_tx(&tx, credentials.collect(), &vector, cases);
@@ -781,6 +801,89 @@ fn oracle_wallet(file: &File<'_>, cases: &mut Cases) {
             let signers = credential.signers(&hash);
             cases.check(format!("{} signers", text("name")), signers.is_ok(), || format!("{signers:?}"));
         }
+    }
+}
+
+/// Blocks leave differences; every earlier set comes back from the last one by undoing them.
+fn past_sets(file: &File<'_>, cases: &mut Cases) {
+    #[derive(Deserialize)]
+    struct Vector {
+        subnet: String,
+        blocks: Vec<Mutations>,
+        snapshots: Vec<Snapshot>,
+    }
+    #[derive(Deserialize)]
+    struct Mutations {
+        height: u64,
+        mutations: Vec<Mutation>,
+    }
+    #[derive(Deserialize)]
+    struct Mutation {
+        op: String,
+        node_id: String,
+        bls_key: String,
+        weight: u64,
+    }
+    #[derive(Deserialize)]
+    struct Snapshot {
+        height: u64,
+        validators: Vec<Member>,
+        warp_total_weight: u64,
+        warp_entries: Vec<Member>,
+    }
+    #[derive(Deserialize)]
+    struct Member {
+        node_id: Option<String>,
+        weight: u64,
+        bls_key: String,
+    }
+    let vector: Vector = file.parse();
+    let subnet = id(&vector.subnet);
+    let key = |text: &str| bls::PublicKey::from_bytes(&array(text)).expect("a key");
+    let store = avalanche_db::Memory::new();
+    let diffs = ValidatorDiffs::new(&store);
+    let (mut set, mut last) = (ValidatorSet::new(), 0);
+    for block in &vector.blocks {
+        last = block.height;
+        for Mutation { op, node_id, bls_key, weight } in &block.mutations {
+            let (node, public_key) = (NodeId(array(node_id)), key(bls_key));
+            let adds = op == "add";
+            let diff = WeightDiff { decrease: !adds, amount: *weight };
+            let before = Some(&public_key).filter(|_| !adds);
+            for batch in
+                [diffs.record_weight(subnet, last, node, diff), diffs.record_key(subnet, last, node, before)]
+            {
+                avalanche_db::Database::write(&store, &batch).expect("memory does not fail");
+            }
+            if adds {
+                set.insert(node, ValidatorOutput { weight: *weight, public_key: Some(public_key) });
+            } else {
+                set.remove(&node);
+            }
+        }
+    }
+    for snapshot in vector.snapshots {
+        let case = |what: &str| format!("{what} at {}", snapshot.height);
+        let mut past = set.clone();
+        diffs.rewind(&mut past, subnet, last, snapshot.height).expect("differences fit");
+        let expected: ValidatorSet = snapshot
+            .validators
+            .iter()
+            .map(|member| {
+                let node = NodeId(array(member.node_id.as_ref().expect("a node id")));
+                (node, ValidatorOutput { weight: member.weight, public_key: Some(key(&member.bls_key)) })
+            })
+            .collect();
+        cases.equal(case("validators"), &past, &expected);
+        let canonical =
+            warp::CanonicalSet::new(past.values().map(|validator| (validator.public_key, validator.weight)))
+                .expect("no overflow");
+        cases.equal(case("total"), &canonical.total_weight, &snapshot.warp_total_weight);
+        let entries: Vec<_> =
+            snapshot.warp_entries.iter().map(|entry| (key(&entry.bls_key), entry.weight)).collect();
+        let actual: Vec<_> =
+            canonical.validators.iter().map(|validator| (validator.public_key, validator.weight)).collect();
+        cases.equal(case("canonical set"), &actual, &entries);
     }
 }
 

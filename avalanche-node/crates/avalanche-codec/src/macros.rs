@@ -14,10 +14,10 @@ macro_rules! wire_struct {
                 let _ = out;
             }
 
-            fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::CodecError> {
+            fn decode(input: &mut $crate::Reader<'_>) -> ::core::result::Result<Self, $crate::CodecError> {
                 $(let $field = $crate::Wire::decode(input)?;)*
                 let _ = input;
-                Ok(Self { $($field),* })
+                ::core::result::Result::Ok(Self { $($field),* })
             }
         }
     };
@@ -39,10 +39,10 @@ macro_rules! wire_enum {
                 }
             }
 
-            fn decode(input: &mut $crate::Reader<'_>) -> Result<Self, $crate::CodecError> {
+            fn decode(input: &mut $crate::Reader<'_>) -> ::core::result::Result<Self, $crate::CodecError> {
                 match input.u32_be()? {
-                    $($id => Ok(Self::$variant($crate::Wire::decode(input)?)),)*
-                    id => Err($crate::CodecError::UnknownType { id, interface: stringify!($name) }),
+                    $($id => ::core::result::Result::Ok(Self::$variant($crate::Wire::decode(input)?)),)*
+                    id => ::core::result::Result::Err($crate::CodecError::UnknownType { id, interface: stringify!($name) }),
                 }
             }
         }

@@ -111,6 +111,16 @@ impl PublicKey {
         self.0.serialize()
     }
 
+    /// Reads and validates the uncompressed form.
+    ///
+    /// # Errors
+    /// Not a point of the subgroup, or the identity.
+    pub fn from_uncompressed(bytes: &[u8; UNCOMPRESSED_KEY_LEN]) -> Result<Self, BlsError> {
+        let key = min_pk::PublicKey::deserialize(bytes).map_err(|_| BlsError::PublicKey)?;
+        key.validate().map_err(|_| BlsError::PublicKey)?;
+        Ok(Self(key))
+    }
+
     /// The sum of keys.
     ///
     /// # Errors

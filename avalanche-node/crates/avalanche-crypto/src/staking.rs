@@ -2,8 +2,13 @@
 //! validity, extensions and the certificate's own signature are not looked at. A strict X.509 parser must never see
 //! certificates of peers or blocks. Mirrors `staking/parse.go` and `staking/verify.go`.
 
+use std::fmt;
+
 use avalanche_ids::NodeId;
-use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
+use ring::{
+    rand::SecureRandom,
+    signature::{self, EcdsaKeyPair, RsaKeyPair, RsaPublicKeyComponents, UnparsedPublicKey},
+};
 
 use crate::der::{CONTEXT_0, Der, INTEGER, OBJECT_ID, SEQUENCE};
 
@@ -119,6 +124,65 @@ impl Certificate {
             }
         }
         .map_err(|_| InvalidSignature)
+    }
+}
+
+/// The key of a staking certificate. Its `Debug` shows nothing.
+pub struct PrivateKey(KeyPair);
+
+enum KeyPair {
+    Rsa(RsaKeyPair),
+    P256(EcdsaKeyPair),
+}
+
+/// Why a key is of no use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Neither RSA (PKCS #1 or #8) nor P-256 (PKCS #8).
+    #[error("not an RSA or P-256 key")]
+    Rejected,
+    /// No signature could be made.
+    #[error("signing failed")]
+    Signing,
+}
+
+impl PrivateKey {
+    /// Reads a key in DER.
+    ///
+    /// # Errors
+    /// It is of another kind.
+    pub fn from_der(der: &[u8], random: &dyn SecureRandom) -> Result<Self, KeyError> {
+        let p256 = || EcdsaKeyPair::from_pkcs8(&signature::ECDSA_P256_SHA256_ASN1_SIGNING, der, random);
+        RsaKeyPair::from_pkcs8(der)
+            .or_else(|_| RsaKeyPair::from_der(der))
+            .map(KeyPair::Rsa)
+            .or_else(|_| p256().map(KeyPair::P256))
+            .map(Self)
+            .map_err(|_| KeyError::Rejected)
+    }
+
+    /// Signs SHA-256 of `message`: PKCS #1 v1.5, or ECDSA in ASN.1.
+    ///
+    /// # Errors
+    /// The source of randomness failed.
+    pub fn sign(&self, message: &[u8], random: &dyn SecureRandom) -> Result<Vec<u8>, KeyError> {
+        match &self.0 {
+            KeyPair::Rsa(key) => {
+                let mut out = vec![0; key.public().modulus_len()];
+                key.sign(&signature::RSA_PKCS1_SHA256, random, message, &mut out)
+                    .map(|()| out)
+                    .map_err(|_| KeyError::Signing)
+            }
+            KeyPair::P256(key) => {
+                key.sign(random, message).map(|made| made.as_ref().to_vec()).map_err(|_| KeyError::Signing)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PrivateKey(..)")
     }
 }
 

@@ -77,6 +77,21 @@ pub fn sort_outputs<Out: Wire>(outs: &mut [TransferableOutput<Out>]) {
     outs.sort_by_cached_key(|output| (output.asset_id, marshal(&output.out)));
 }
 
+/// True when outputs are in the order of [`sort_outputs`]; equal ones may repeat.
+#[must_use]
+pub fn outputs_are_sorted<Out: Wire>(outs: &[TransferableOutput<Out>]) -> bool {
+    let ordered = |left: &TransferableOutput<Out>, right: &TransferableOutput<Out>| {
+        left.asset_id.cmp(&right.asset_id).then_with(|| marshal(&left.out).cmp(&marshal(&right.out))).is_le()
+    };
+    outs.is_sorted_by(ordered)
+}
+
+/// True when inputs are in the order of what they spend, each once.
+#[must_use]
+pub fn inputs_are_sorted_and_unique<In>(ins: &[TransferableInput<In>]) -> bool {
+    ins.is_sorted_by(|left, right| left.utxo_id < right.utxo_id)
+}
+
 /// A transaction and the credentials of its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedTx<Unsigned, Cred> {

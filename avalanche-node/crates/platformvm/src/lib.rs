@@ -1,11 +1,13 @@
 //! The P-chain: transactions and blocks of every upgrade from Apricot to Granite and the pending Helicon, their
-//! encodings, rewards, fees, warp messages and genesis. All of it is pure; there is no state and no execution yet.
+//! encodings and context-free rules, rewards, fees, warp messages, genesis, and validator sets at past heights. There is
+//! no other state and no execution yet.
 //! Mirrors `vms/platformvm`.
 
 pub mod block;
 pub mod fx;
 pub mod genesis;
 pub mod reward;
+pub mod state;
 pub mod txs;
 pub mod validator_fee;
 pub mod warp;

@@ -5,6 +5,7 @@ pub mod fee;
 mod l1;
 mod staking;
 mod subnets;
+pub mod verify;
 
 use avalanche_codec::{CodecError, unmarshal, wire_enum, wire_struct};
 use avalanche_ids::Id;

@@ -1,0 +1,3 @@
+//! What the P-chain keeps on disk. Only the history of validator sets exists.
+
+pub mod validator_diffs;
