@@ -1,12 +1,15 @@
 //! The smallest daemon on the frame; the daemon tests drive it from outside.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use serde_json::{Value, json};
 use shared_vendor::{
     app::{self, Context, Daemon, Loaded},
     cli,
     datadir::Identity,
     exit::{self, Report},
+    http::{self, Access, Guard},
+    rpc::{self, Methods, ParamDoc, Spec},
     tasks::Stage,
 };
 
@@ -37,6 +40,16 @@ pub enum Command {
     },
 }
 
+fn methods() -> Methods<String> {
+    let mut methods = Methods::new();
+    methods.add(Spec::open("greeting", "The greeting", &[]), |greeting: &String, _| Ok(json!(greeting)));
+    let echoed = &[ParamDoc { name: "value", help: "anything", optional: false }];
+    let echo =
+        Spec { access: Access::Full, ..Spec::open("echo", "Says it again, to who has the cookie", echoed) };
+    methods.add(echo, |_, params| params.required::<Value>(0, "value"));
+    methods
+}
+
 struct Demo;
 
 impl Daemon for Demo {
@@ -56,6 +69,10 @@ impl Daemon for Demo {
             ("p2p.addr", format!("127.0.0.1:{}", port + 1)),
             ("ops.addr", "127.0.0.1:7009".into()),
         ]
+    }
+
+    fn openrpc() -> Value {
+        methods().openrpc(Self::NAME, Self::VERSION)
     }
 
     fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report> {
@@ -83,9 +100,19 @@ impl Daemon for Demo {
         ctx.status.update(ctx.clock.now(), |status| drop(status.addresses.insert("rpc", address)));
         ctx.announce("demo", "none", 0);
         tracing::info!("{}", ctx.config.greeting);
-        ctx.tasks.spawn_in(Stage::Serve, "listener", |stop| async move {
-            stop.wait().await;
-            drop(listener);
+        let server = rpc::Server {
+            service: rpc::Service::new(
+                methods(),
+                Arc::new(ctx.config.greeting.clone()),
+                rpc::Dialect::default(),
+                rpc::Limits::default(),
+                &ctx.registry,
+            ),
+            guard: Guard { credentials: vec![ctx.cookie()?], ..Guard::default() },
+            http: http::Limits::default(),
+        };
+        ctx.tasks.spawn_in(Stage::Serve, "rpc", |stop| async move {
+            http::serve(listener, server.router(&["/"]), http::Limits::default(), stop).await;
             Ok(())
         });
         let fault = ctx.config.fault;

@@ -69,6 +69,7 @@ use std::{
 };
 
 use clap::Subcommand;
+use rand::TryRng;
 use serde_json::{Value, json};
 use tokio::{
     net::{TcpListener, UdpSocket},
@@ -81,12 +82,17 @@ use crate::{
     config::{self, Entry, Key, Listen, Origin, Plan, Settings, Source, Values},
     datadir::{DataDir, Identity},
     exit::{self, Code, Exit, Report},
+    hex,
+    http::Credential,
     log::LogHandle,
     metrics::{self, Registry},
     ops::{Phase, StatusCell},
     signal::{Service, Signal},
     tasks::Tasks,
 };
+
+/// The RPC secret of a run, in the data directory.
+const COOKIE: &str = ".cookie";
 
 /// What the frame needs to know about a daemon, and what it calls.
 pub trait Daemon: Sized + Send + Sync + 'static {
@@ -300,6 +306,20 @@ impl<D: Daemon> Context<D> {
         tracing::info!(target: "app", height, "resume");
     }
 
+    /// Makes the RPC secret of this run: written to `.cookie` (0600), where `rpc` finds it, and removed at the stop.
+    ///
+    /// # Errors
+    /// The system has no entropy, or the file cannot be written.
+    pub fn cookie(&self) -> Result<Credential, Report> {
+        let mut secret = [0; 32];
+        rand::rngs::SysRng.try_fill_bytes(&mut secret).map_err(|err| {
+            Report::new(exit::UNEXPECTED, "the operating system gives no random numbers").because(&err)
+        })?;
+        let cookie = format!("__cookie__:{}", hex::encode(secret));
+        self.data.write(COOKIE, cookie.as_bytes())?;
+        Ok(Credential::Basic(cookie))
+    }
+
     /// Signals that concern the daemon itself: reload, summary, USR2. Stopping comes through the tasks.
     #[must_use]
     pub fn signals(&self) -> broadcast::Receiver<Signal> {
@@ -485,7 +505,7 @@ fn run_command_line<D: Daemon>(args: Vec<OsString>) -> Result<Exit, Report> {
             Verb::Rpc { list: true, .. } => cli::methods(load(flags, config)?.common.ops_addr)?,
             Verb::Rpc { method, params, raw, url, .. } => {
                 let loaded = load(flags, config)?;
-                let cookie = loaded.network_dir().join(".cookie");
+                let cookie = loaded.network_dir().join(COOKIE);
                 cli::rpc(
                     loaded.common.rpc_addr,
                     url.as_deref(),
@@ -509,7 +529,13 @@ fn run_command_line<D: Daemon>(args: Vec<OsString>) -> Result<Exit, Report> {
             Verb::Version { json } => cli::version(D::NAME, D::VERSION, json),
             Verb::Help { topic } => topic
                 .first()
-                .and_then(|id| exit::explain(id, D::CODES))
+                .and_then(|id| {
+                    if id == "errors" {
+                        Some(exit::catalogue(D::NAME, D::CODES))
+                    } else {
+                        exit::explain(id, D::CODES)
+                    }
+                })
                 .or_else(|| cli::help(parser::<D>(), &topic))
                 .ok_or_else(|| {
                     Report::new(exit::BAD_USAGE, format!("there is no help on `{}`", topic.join(" ")))

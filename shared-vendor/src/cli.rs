@@ -125,7 +125,7 @@ pub enum Verb {
         #[arg(required_unless_present = "list")]
         method: Option<String>,
         /// Parameters: JSON; bare words become strings
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_negative_numbers = true)]
         params: Vec<String>,
         /// Print the whole reply as received
         #[arg(long)]
@@ -158,9 +158,9 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Explain a command or an error code (help E0401)
+    /// Explain a command, an error code (help E0401), or all codes (help errors)
     Help {
-        /// Command or error code
+        /// Command, error code, or `errors`
         topic: Vec<String>,
     },
 }
@@ -247,7 +247,7 @@ pub fn command<C: Subcommand>(
                 command.arg(arg).arg(flag(leak(format!("no-{id}")), "").hide(true).action(ArgAction::SetTrue))
             }
             _ if key.kind.list => command.arg(arg.action(ArgAction::Append).value_name("VALUE,...")),
-            _ => command.arg(arg.value_name("VALUE").allow_hyphen_values(false)),
+            _ => command.arg(arg.value_name("VALUE")),
         };
     }
     // The enums' own descriptions would replace the daemon's.

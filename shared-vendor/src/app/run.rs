@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{broadcast, mpsc};
 use tracing::{info, warn};
 
-use super::{Context, Daemon, Loaded, bind_error, panics, watch};
+use super::{COOKIE, Context, Daemon, Loaded, bind_error, panics, watch};
 use crate::{
     cli,
     clock::Clock,
@@ -93,6 +93,7 @@ pub(super) fn run<D: Daemon>(loaded: Loaded<D>, reload: Reload<'_, D>) -> Result
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     server.stop();
+    let _ = std::fs::remove_file(data.join(COOKIE)); // there may be none
     if outcome?.is_empty() {
         data.close()?;
     }
@@ -114,7 +115,10 @@ async fn live<D: Daemon>(
     };
     started?;
     if ctx.status.read().phase == Phase::Starting {
-        ctx.set_phase(Phase::Syncing);
+        ctx.status.update(ctx.clock.now(), |status| {
+            status.phase = Phase::Syncing;
+            status.sentence = "Running".to_owned();
+        });
     }
     info!(target: "app", "ready");
     ctx.service.ready();

@@ -45,6 +45,26 @@ fn it_starts_answers_and_stops_cleanly_on_term() {
 }
 
 #[test]
+fn rpc_finds_address_and_cookie_of_the_running_node() {
+    let home = TempDir::new();
+    let mut node = start(&home, &["--demo-greeting", "good day"]);
+    node.ready();
+    let (rpc, ops, data) =
+        (node.address("rpc").to_string(), node.address("ops").to_string(), home.path().to_str().unwrap());
+    let flags = ["--rpc-addr", &rpc, "--ops-addr", &ops, "--data-dir", data];
+    let ask = |args: &[&str]| parts(&run(demo(), home.path(), &[&["rpc"], args, &flags].concat()));
+    assert_eq!(ask(&["greeting"]), (0, "good day\n".into(), String::new()));
+    assert_eq!(ask(&["echo", "[1, -2]"]).1, "[\n  1,\n  -2\n]\n");
+    assert_eq!(ask(&["echo", "-2"]).1, "-2\n");
+    assert!(ask(&["echo", "word", "--raw"]).1.contains("\"result\":\"word\""));
+    assert!(ask(&["--list"]).1.contains("echo "));
+    let (code, _, err) = ask(&["nothing"]);
+    assert!(code == 1 && err.starts_with("error[E0701]: error -32601: "), "{err}");
+    assert_eq!(node.signal("TERM").exit_code(), 0);
+    assert!(!home.path().join("main/.cookie").exists());
+}
+
+#[test]
 fn a_second_signal_leaves_at_once_and_the_next_start_knows() {
     let home = TempDir::new();
     let mut node = start(&home, &["--demo-fault", "slow"]);

@@ -5,7 +5,7 @@ mod life;
 
 use std::{path::PathBuf, process::Output};
 
-/// The demo's binary, which cargo builds before integration tests.
+/// The demo's binary. `cargo test` builds it; `cargo test --test it` alone does not.
 fn demo() -> PathBuf {
     let mut path = std::env::current_exe().expect("this test's own path");
     path.pop();
