@@ -15,7 +15,7 @@ use shared_vendor::{
     http::{self, Guard},
     machine::Machine,
     rpc::{Limits as RpcLimits, Server, Service},
-    tasks::{Stage, Stop, Tasks},
+    tasks::{Stage, Stop},
 };
 use tokio::{
     net::UdpSocket,
@@ -135,7 +135,6 @@ pub async fn start<D: Daemon<Config = Config>>(
         best: best_sender,
         done: done_sender,
         clock: Arc::clone(&ctx.clock),
-        tasks: ctx.tasks.clone(),
         last_status: Time::ZERO,
     };
     let listening = Arc::clone(&hub);
@@ -254,7 +253,6 @@ struct Node {
     best: watch::Sender<Status>,
     done: mpsc::Sender<Done>,
     clock: Arc<dyn Clock>,
-    tasks: Tasks,
     last_status: Time,
 }
 

@@ -188,9 +188,10 @@ impl Progress {
         Ok(())
     }
 
-    /// Headers whose fork-detection data was compared with their ancestors.
+    /// Headers whose fork-detection data was compared with their ancestors: after the first 449 that are not genesis.
     fn fork_data_compared(&self) -> u64 {
-        self.count.saturating_sub(FORK_DETECTION_WINDOW)
+        let genesis = self.first.is_some_and(|(number, _)| number.0 == 0);
+        self.count.saturating_sub(FORK_DETECTION_WINDOW).saturating_sub(u64::from(genesis))
     }
 
     fn text(&self, took: Duration) -> String {

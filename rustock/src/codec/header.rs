@@ -9,7 +9,7 @@ use ruint::aliases::U256;
 use shared_vendor::bytes::Reader;
 
 use super::{
-    keccak::keccak256,
+    keccak::{keccak256, keccak256_many},
     rlp::{self, Encoder, Item, Items, RlpError},
 };
 use crate::{
@@ -100,6 +100,26 @@ pub fn decode_header(params: &Params, wire: Bytes) -> Result<Header> {
     let hash = keccak256(&parsed.block_preimage());
     let merged = keccak256(&parsed.merged_mining_preimage());
     Ok(parsed.finish(BlockHash(hash), merged))
+}
+
+/// Decodes many headers of the same form as [`decode_header`], hashing several at once.
+#[must_use]
+pub fn decode_headers(params: &Params, wires: impl IntoIterator<Item = Bytes>) -> Vec<Result<Header>> {
+    let parsed: Vec<_> = wires.into_iter().map(|wire| Parsed::read(params, wire)).collect();
+    let messages: Vec<_> = parsed
+        .iter()
+        .flatten()
+        .flat_map(|header| [header.block_preimage(), header.merged_mining_preimage()])
+        .collect();
+    let digests = keccak256_many(&messages);
+    let (mut pairs, _) = digests.as_chunks::<2>();
+    let mut finish = |header: Parsed| {
+        // one pair of digests was made for each header that was read
+        let ([block, merged], rest) = pairs.split_first().unwrap_or((&[[0; 32]; 2], &[]));
+        pairs = rest;
+        header.finish(BlockHash(*block), *merged)
+    };
+    parsed.into_iter().map(|header| header.map(&mut finish)).collect()
 }
 
 /// A header whose hashes are not computed yet, so that a caller can hash many at once.

@@ -11,4 +11,4 @@ pub mod unitrie;
 
 pub use full::{Extension, decode_full, encode_full};
 pub use genesis::genesis;
-pub use header::{DecodeError, decode_header, hash_for_merged_mining};
+pub use header::{DecodeError, decode_header, decode_headers, hash_for_merged_mining};

@@ -3,6 +3,8 @@
 //! Decoding, encoding and hashing are in `codec::header`; rules are in `verify`. Mirrors the fields of
 //! `org/ethereum/core/BlockHeader.java`.
 
+use std::fmt;
+
 use bytes::Bytes;
 use ruint::aliases::U256;
 
@@ -89,10 +91,19 @@ pub struct MiningFields {
 
 /// A decoded block header. Holds the compressed wire encoding and the values read from it; being decoded says nothing
 /// about being valid.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Header {
     wire: Bytes,
     fields: Fields,
+}
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Header")
+            .field("number", &self.fields.number)
+            .field("hash", &self.fields.hash)
+            .finish()
+    }
 }
 
 impl Header {

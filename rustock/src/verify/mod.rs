@@ -7,6 +7,8 @@
 
 mod bitcoin_tree;
 pub mod difficulty;
+#[cfg(test)]
+pub(crate) mod draft;
 mod fallback;
 pub mod fork_detection;
 mod header;
@@ -20,3 +22,6 @@ pub use header::{Checked, canonical, check, fork_data, link, verify};
 pub use merged_mining::{coinbase_hash, proof_of_work};
 pub use rule::Rule;
 pub use sequence::Sequence;
+
+#[cfg(test)]
+mod tests;
