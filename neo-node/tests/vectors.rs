@@ -15,6 +15,8 @@ mod ledger;
 mod state_root;
 #[path = "vectors/vm.rs"]
 mod vm;
+#[path = "vectors/wallet.rs"]
+mod wallet;
 
 fn main() -> std::process::ExitCode {
     vectors::run("neo-node", env!("CARGO_MANIFEST_DIR"), claim)
@@ -30,14 +32,14 @@ fn claim(file: &File<'_>) -> Option<Claim> {
         "recorded" => recorded(file),
         "rpc-csharp" => Some(Claim::NotRun("the RPC server is not built yet")),
         "vm-json" => vm::claim(file),
-        "wallet" => Some(Claim::NotRun("NEP-6 wallets are not built yet")),
+        "wallet" => wallet::claim(file),
         _ => None,
     }
 }
 
 /// Runners of recorded files; several may look at different sides of one file.
 const RECORDED: &[fn(&File<'_>) -> Option<Claim>] =
-    &[ledger::claim, invoke::claim, contracts::claim, state_root::claim];
+    &[ledger::claim, invoke::claim, contracts::claim, state_root::claim, wallet::claim];
 
 fn recorded(file: &File<'_>) -> Option<Claim> {
     let claims: Vec<_> = RECORDED.iter().filter_map(|claim| claim(file)).collect();

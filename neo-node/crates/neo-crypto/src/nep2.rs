@@ -34,6 +34,9 @@ impl Default for ScryptParams {
     }
 }
 
+/// Memory that the parameters of a wallet may ask for, in bytes.
+const MAX_MEMORY: u64 = 1 << 30;
+
 /// Why a NEP-2 text gives no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Nep2Error {
@@ -112,7 +115,8 @@ fn derive(
     salt: &[u8],
     params: ScryptParams,
 ) -> Result<(Zeroizing<[u8; 32]>, Aes256), Nep2Error> {
-    if !params.n.is_power_of_two() || params.n < 2 {
+    let memory = u64::from(params.n).saturating_mul(params.r.into()).saturating_mul(128);
+    if !params.n.is_power_of_two() || params.n < 2 || memory > MAX_MEMORY {
         return Err(Nep2Error::Scrypt);
     }
     let log_n = u8::try_from(params.n.trailing_zeros()).map_err(|_| Nep2Error::Scrypt)?;
