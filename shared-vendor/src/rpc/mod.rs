@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use methods::{Methods, ParamDoc, Params, Spec};
-pub use server::{Server, Service};
+pub use server::{Busy, Server, Service};
 
 /// The error member of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
