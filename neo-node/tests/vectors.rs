@@ -11,6 +11,8 @@ mod core_vectors;
 mod invoke;
 #[path = "vectors/ledger.rs"]
 mod ledger;
+#[path = "vectors/p2p.rs"]
+mod p2p;
 #[path = "vectors/state_root.rs"]
 mod state_root;
 #[path = "vectors/vm.rs"]
@@ -39,7 +41,7 @@ fn claim(file: &File<'_>) -> Option<Claim> {
 
 /// Runners of recorded files; several may look at different sides of one file.
 const RECORDED: &[fn(&File<'_>) -> Option<Claim>] =
-    &[ledger::claim, invoke::claim, contracts::claim, state_root::claim, wallet::claim];
+    &[ledger::claim, invoke::claim, contracts::claim, state_root::claim, p2p::claim, wallet::claim];
 
 fn recorded(file: &File<'_>) -> Option<Claim> {
     let claims: Vec<_> = RECORDED.iter().filter_map(|claim| claim(file)).collect();
