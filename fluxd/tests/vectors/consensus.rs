@@ -3,8 +3,9 @@
 use fluxd_consensus::{
     Network, Params,
     params::{Funding, TimedKey},
-    subsidy::{Tier, block_subsidy, dev_fund_minimum, fundings, node_share},
+    subsidy::{block_subsidy, dev_fund_minimum, fundings, node_share},
 };
+use fluxd_fluxnode::Tier;
 use fluxd_pon::PonBlock;
 use fluxd_pow::difficulty::{BlockFacts, HISTORY, Recent};
 use fluxd_primitives::{COIN, CompactTarget, OutPoint, PublicKey, U256};
@@ -102,7 +103,7 @@ pub(crate) fn networks(file: &File<'_>, cases: &mut Cases) {
 
 /// The parameters under the names of the C++ source.
 fn describe(params: &Params) -> Value {
-    let [cumulus, nimbus, stratus] = params.transitions;
+    let [cumulus, nimbus, stratus] = params.nodes.transitions;
     let (format, pon, pow) = (&params.addresses, &params.pon, &params.pow);
     let upgrade_names =
         ["LWMA", "EQUI144_5", "ACADIA", "KAMIOOKA", "KAMATA", "FLUX", "HALVING", "P2SHNODES", "PON"];

@@ -1,15 +1,27 @@
 //! Real transactions and those of the JavaScript client: layout, ids, addresses.
 
-use fluxd_primitives::{
-    Address, AddressFormat, Codec, Transaction,
-    transaction::fluxnode::{FluxnodeTx, Owner},
+use fluxd_consensus::{Network, Params, check::check_transaction};
+use fluxd_fluxnode::message::{
+    benchmark_message, confirm_message, is_benchmark_signed, is_confirm_signed, is_start_signed,
+    start_message,
 };
+use fluxd_primitives::{
+    Address, AddressFormat, Amount, Codec, PublicKey, Transaction,
+    address::SecretText,
+    transaction::fluxnode::{Confirm, FluxnodeTx, Owner, Start},
+};
+use fluxd_script::{
+    Flags, InputContext, SighashParts, Standard, ecdsa,
+    sighash::{SignedInput, signature_hash},
+    verify_script,
+};
+use serde_json::Value;
 use shared_vendor::{
     hex,
     testing::vectors::{Cases, File},
 };
 
-use crate::common::{bytes, rows, text, wire};
+use crate::common::{bytes, number, rows, text, wire};
 
 /// Transactions of the main network with their id preimages.
 pub(crate) fn mainnet(file: &File<'_>, cases: &mut Cases) {
@@ -23,6 +35,67 @@ pub(crate) fn mainnet(file: &File<'_>, cases: &mut Cases) {
             &text(&row, "txid_preimage").to_owned(),
         );
         cases.equal(format!("{id} txid"), &tx.txid().to_string(), &id);
+        cases.equal(format!("{id} rules"), &check_transaction(&tx), &Ok(()));
+        match tx.fluxnode.as_deref() {
+            Some(FluxnodeTx::Start(start)) => start_signature(cases, &id, start, &tx, &row),
+            Some(FluxnodeTx::Confirm(confirm)) => confirm_signatures(cases, &id, confirm, &row),
+            _ => spends(cases, &id, &tx, &row),
+        }
+    }
+}
+
+/// Who signed a START, as recovered by an independent program.
+fn start_signature(cases: &mut Cases, id: &str, start: &Start, tx: &Transaction, row: &Value) {
+    cases.equal(format!("{id} message"), &start_message(&tx.txid()), &text(row, "signed_message").to_owned());
+    cases.equal(format!("{id} signature"), &is_start_signed(start, &tx.txid(), &[]), &true);
+    let signature = start.claim.as_ref().map(|claim| claim.signature.as_slice()).unwrap_or_default();
+    let signer = ecdsa::recover(&ecdsa::message_hash(text(row, "signed_message").as_bytes()), signature);
+    let expected = PublicKey::from_serialized(&bytes(row, "signer_pubkey_recovered"));
+    cases.equal(format!("{id} signer"), &signer, &Some(expected));
+    let mut other = start.clone();
+    if let Some(claim) = &mut other.claim {
+        claim.signature[0] ^= 4; // names the other form of the same key
+    }
+    cases.equal(format!("{id} other key form"), &is_start_signed(&other, &tx.txid(), &[]), &false);
+}
+
+/// Who signed a CONFIRM and its benchmark.
+fn confirm_signatures(cases: &mut Cases, id: &str, confirm: &Confirm, row: &Value) {
+    cases.equal(format!("{id} message"), &confirm_message(confirm), &text(row, "signed_message").to_owned());
+    let node_key = PublicKey::from_serialized(&bytes(row, "node_pubkey_recovered"));
+    cases.equal(format!("{id} signature"), &is_confirm_signed(confirm, &node_key), &true);
+    let message = benchmark_message(confirm);
+    let suffix = text(row, "benchmark_message_suffix").as_bytes();
+    cases.check(format!("{id} benchmark message"), message.ends_with(suffix), || format!("{message:?}"));
+    let params = Params::of(Network::Main);
+    let key = params.benchmark_key(confirm.benchmark_sig_time).expect("a key of that time");
+    cases.equal(
+        format!("{id} benchmark key"),
+        &hex::encode(key.as_bytes()),
+        &text(row, "benchmark_pubkey").to_owned(),
+    );
+    cases.equal(format!("{id} benchmark signature"), &is_benchmark_signed(confirm, key), &true);
+    cases.equal(format!("{id} benchmark by the node"), &is_benchmark_signed(confirm, &node_key), &false);
+}
+
+/// Unlocks the outputs that a transparent transaction spends.
+fn spends(cases: &mut Cases, id: &str, tx: &Transaction, row: &Value) {
+    let parts = SighashParts::new(tx);
+    for (index, input) in row["inputs"].as_array().into_iter().flatten().enumerate() {
+        let script_pubkey = bytes(input, "script_pubkey");
+        let amount = Amount::from_zat(input["value"].as_i64().expect("a value"));
+        let branch_id = u32::from_str_radix(text(input, "branch_id"), 16).expect("a branch");
+        let hash_type = i32::try_from(number(input, "hash_type")).expect("a hash type");
+        let signed = SignedInput { index, script_code: &script_pubkey, amount };
+        let hash = signature_hash(tx, &parts, Some(signed), hash_type, branch_id);
+        cases.equal(
+            format!("{id} input {index} sighash"),
+            &hash.map(|hash| hex::encode(hash.0)),
+            &Ok(text(input, "sighash").to_owned()),
+        );
+        let context = InputContext { tx, parts: &parts, index, amount, branch_id };
+        let outcome = verify_script(&tx.inputs[index].script_sig.0, &script_pubkey, Flags::POLICY, &context);
+        cases.equal(format!("{id} input {index} script"), &outcome, &Ok(()));
     }
 }
 
@@ -92,10 +165,25 @@ pub(crate) fn start_transactions(file: &File<'_>, cases: &mut Cases) {
             &hex::encode(tail),
             &text(&row, "delegate_tail").to_owned(),
         );
+        cases.equal(format!("{name} rules"), &check_transaction(&tx), &Ok(()));
         let Some(claim) = &start.claim else {
             cases.fail(name, &start.claim, &"a claim");
             continue;
         };
+        let signer = public_key(row["args"][2].as_str().expect("a private key"));
+        let message = ecdsa::message_hash(start_message(&tx.txid()).as_bytes());
+        cases.equal(
+            format!("{name} signer"),
+            &ecdsa::recover(&message, &claim.signature),
+            &Some(signer.clone()),
+        );
+        let may_sign = match &claim.owner {
+            Owner::Key(key) => *key == signer,
+            Owner::RedeemScript(script) => {
+                Standard::of(&script.0).is_some_and(|script| script.multisig_keys().contains(&signer))
+            }
+        };
+        cases.equal(format!("{name} signature"), &is_start_signed(start, &tx.txid(), &[]), &may_sign);
         let (id, time) = (row["args"][0].as_str().expect("an id").to_owned(), &row["args"][4]);
         cases.equal(format!("{name} collateral"), &claim.collateral.txid.to_string(), &id);
         cases.equal(format!("{name} time"), &Some(claim.sig_time.to_string().as_str()), &time.as_str());
@@ -107,6 +195,15 @@ pub(crate) fn start_transactions(file: &File<'_>, cases: &mut Cases) {
             );
         }
     }
+}
+
+/// The public key of a private key in wallet import format.
+fn public_key(text: &str) -> PublicKey {
+    let secret = SecretText::decode(text, &AddressFormat::MAIN).expect("a private key");
+    let scalar = secp256k1::SecretKey::from_secret_bytes(secret.secret).expect("a scalar");
+    let point = secp256k1::PublicKey::from_secret_key(&scalar);
+    let (short, long) = (point.serialize(), point.serialize_uncompressed());
+    PublicKey::from_serialized(if secret.compressed { &short } else { &long })
 }
 
 fn output_pays(script: &[u8], address: Option<Address>) -> bool {

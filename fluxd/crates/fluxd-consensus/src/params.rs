@@ -4,6 +4,7 @@ mod main;
 mod regtest;
 mod test;
 
+use fluxd_fluxnode::{NodeRules, Transition};
 use fluxd_pon::{PonRules, emergency::EmergencyRules};
 use fluxd_pow::{difficulty::PowRules, equihash::Parameters};
 use fluxd_primitives::{
@@ -59,15 +60,6 @@ pub struct TimedKey {
     pub from: u32,
 }
 
-/// Heights between which both collaterals of a tier are accepted: `[begin, end)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Transition {
-    /// First height of the new collateral.
-    pub begin: u32,
-    /// First height that no longer accepts the old one.
-    pub end: u32,
-}
-
 /// Everything that distinguishes a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Params {
@@ -115,8 +107,8 @@ pub struct Params {
     pub dev_fund: &'static str,
     /// First height whose payouts to nodes are enforced.
     pub node_payments_from: u32,
-    /// Collateral changes of the three tiers.
-    pub transitions: [Transition; 3],
+    /// Fluxnodes.
+    pub nodes: NodeRules,
     /// Keys that sign benchmarks.
     pub benchmark_keys: Vec<TimedKey>,
     /// Keys that could start nodes with P2SH collateral before version 6.
@@ -307,6 +299,16 @@ fn upgrades(rows: [(Option<u32>, u32, Option<&'static str>); 9]) -> Upgrades {
 /// The last height at which the parameters before an upgrade are accepted, as the difficulty rules use it.
 fn fade_end(upgrades: &Upgrades, upgrade: Upgrade, fade_length: u32) -> Option<u32> {
     upgrades.height(upgrade).map(|height| height + fade_length - 1)
+}
+
+/// The periods of fluxnodes, with the collateral changes of the three tiers as `begin, end`.
+fn nodes(upgrades: &Upgrades, transitions: [(u32, u32); 3]) -> NodeRules {
+    NodeRules {
+        flux: upgrades.height(Upgrade::Flux),
+        halving: upgrades.height(Upgrade::Halving),
+        pon: upgrades.height(Upgrade::Pon),
+        transitions: transitions.map(|(begin, end)| Transition { begin, end }),
+    }
 }
 
 /// Heights that begin at `start` and repeat.

@@ -1,6 +1,7 @@
 //! Money that a block creates and who must be paid from it. Mirrors `GetBlockSubsidy`, `GetFluxnodeSubsidy` and the
 //! funding rules in `src/main.cpp`.
 
+use fluxd_fluxnode::Tier;
 use fluxd_primitives::{Amount, COIN};
 
 use crate::{
@@ -14,40 +15,6 @@ const POW_SUBSIDY: i64 = 150 * COIN;
 const PREMINE: i64 = 13_020_000 * COIN;
 /// Halvings after which the subsidy stays; the third was cancelled.
 const MAX_HALVINGS: i64 = 2;
-
-/// The three tiers of fluxnodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Tier {
-    /// The smallest collateral.
-    Cumulus,
-    /// The middle collateral.
-    Nimbus,
-    /// The largest collateral.
-    Stratus,
-}
-
-impl Tier {
-    /// All tiers, smallest first.
-    pub const ALL: [Self; 3] = [Self::Cumulus, Self::Nimbus, Self::Stratus];
-
-    /// Share of a PoW subsidy before the rebrand, in eightieths: 3.75 %, 6.25 % and 15 %.
-    fn pow_eightieths(self) -> i64 {
-        match self {
-            Self::Cumulus => 3,
-            Self::Nimbus => 5,
-            Self::Stratus => 12,
-        }
-    }
-
-    /// Share of a PoN subsidy, in twenty-eighths: 1, 3.5 and 9 of 14.
-    fn pon_share(self) -> i64 {
-        match self {
-            Self::Cumulus => 2,
-            Self::Nimbus => 7,
-            Self::Stratus => 18,
-        }
-    }
-}
 
 /// What the block at a height creates.
 #[must_use]
@@ -79,10 +46,10 @@ pub fn block_subsidy(params: &Params, height: u32) -> Amount {
 pub fn node_share(params: &Params, height: u32, tier: Tier) -> Amount {
     let subsidy = block_subsidy(params, height).zat();
     if params.pon.is_active(height) {
-        return Amount::from_zat(subsidy * tier.pon_share() / 28);
+        return Amount::from_zat(subsidy * pon_share(tier) / 28);
     }
     let doubled = if params.upgrades.is_active(Upgrade::Flux, height) { 2 } else { 1 };
-    Amount::from_zat(subsidy * tier.pow_eightieths() * doubled / 80)
+    Amount::from_zat(subsidy * pow_eightieths(tier) * doubled / 80)
 }
 
 /// What is left of a PoN subsidy when all three tiers are paid; the coinbase must pay at least this to the
@@ -98,4 +65,22 @@ pub fn fundings(params: &Params, height: u32) -> impl Iterator<Item = &Funding> 
     [&params.exchange_fund, &params.foundation_fund, &params.swap_pool]
         .into_iter()
         .filter(move |funding| funding.heights.contains(&height))
+}
+
+/// Share of a PoW subsidy before the rebrand, in eightieths: 3.75 %, 6.25 % and 15 %.
+fn pow_eightieths(tier: Tier) -> i64 {
+    match tier {
+        Tier::Cumulus => 3,
+        Tier::Nimbus => 5,
+        Tier::Stratus => 12,
+    }
+}
+
+/// Share of a PoN subsidy, in twenty-eighths: 1, 3.5 and 9 of 14.
+fn pon_share(tier: Tier) -> i64 {
+    match tier {
+        Tier::Cumulus => 2,
+        Tier::Nimbus => 7,
+        Tier::Stratus => 18,
+    }
 }

@@ -6,7 +6,7 @@ use fluxd_primitives::{AddressFormat, U256};
 
 use crate::{
     params::{
-        Funding, Network, Params, Transition, emergency, fade_end, flux, genesis, heights, key, keys, target,
+        Funding, Network, Params, emergency, fade_end, flux, genesis, heights, key, keys, nodes, target,
         upgrades,
     },
     upgrades::Upgrade,
@@ -95,6 +95,7 @@ pub(super) fn params() -> Params {
                 false,
             ),
         },
+        nodes: nodes(&upgrades, [(1_076_532, 1_086_612), (1_081_572, 1_092_372), (1_087_332, 1_097_412)]),
         upgrades,
         protect_coinbase: true,
         slow_start: 5000,
@@ -119,11 +120,6 @@ pub(super) fn params() -> Params {
         },
         dev_fund: "t3hPu1YDeGUCp8m7BQCnnNUmRMJBa5RadyA",
         node_payments_from: 560_000,
-        transitions: [
-            Transition { begin: 1_076_532, end: 1_086_612 },
-            Transition { begin: 1_081_572, end: 1_092_372 },
-            Transition { begin: 1_087_332, end: 1_097_412 },
-        ],
         benchmark_keys: keys(&[
             (
                 "042e79d7dd1483996157df6b16c831be2b14b31c69944ea2a585c63b5101af1f9517ba392cee5b1f45a62e9d936488429374535a2f76870bfa8eea6667b13eb39e",

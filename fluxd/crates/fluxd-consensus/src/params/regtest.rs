@@ -7,8 +7,8 @@ use fluxd_primitives::{AddressFormat, PublicKey, U256};
 
 use crate::{
     params::{
-        Funding, Network, Params, Transition, bypass, emergency, fade_end, flux, genesis, heights, keys,
-        target, upgrades,
+        Funding, Network, Params, bypass, emergency, fade_end, flux, genesis, heights, keys, nodes, target,
+        upgrades,
     },
     upgrades::Upgrade,
 };
@@ -71,6 +71,7 @@ pub(super) fn params() -> Params {
                 true,
             ),
         },
+        nodes: nodes(&upgrades, [(0, 1000), (0, 1000), (0, 100)]),
         upgrades,
         protect_coinbase: false,
         slow_start: 0,
@@ -95,11 +96,6 @@ pub(super) fn params() -> Params {
         },
         dev_fund: "t2GoxS2SRmLQDnTyWePHjKD3izvFsKUAjrH",
         node_payments_from: 100,
-        transitions: [
-            Transition { begin: 0, end: 1000 },
-            Transition { begin: 0, end: 1000 },
-            Transition { begin: 0, end: 100 },
-        ],
         benchmark_keys: keys(&[
             (
                 "04cf3c34f01486bbb34c1a7ca11c2ddb1b3d98698c3f37d54452ff91a8cd5e92a6910ce5fc2cc7ad63547454a965df53ff5be740d4ef4ac89848c2bafd1e40e6b7",

@@ -6,7 +6,7 @@ use fluxd_primitives::{AddressFormat, U256};
 
 use crate::{
     params::{
-        Funding, Network, Params, Transition, bypass, emergency, fade_end, flux, genesis, heights, key, keys,
+        Funding, Network, Params, bypass, emergency, fade_end, flux, genesis, heights, key, keys, nodes,
         target, upgrades,
     },
     upgrades::Upgrade,
@@ -71,6 +71,7 @@ pub(super) fn params() -> Params {
                 false,
             ),
         },
+        nodes: nodes(&upgrades, [(420, 520), (420, 520), (420, 520)]),
         upgrades,
         protect_coinbase: true,
         slow_start: 1,
@@ -95,11 +96,6 @@ pub(super) fn params() -> Params {
         },
         dev_fund: "t2GoxS2SRmLQDnTyWePHjKD3izvFsKUAjrH",
         node_payments_from: 350,
-        transitions: [
-            Transition { begin: 420, end: 520 },
-            Transition { begin: 420, end: 520 },
-            Transition { begin: 420, end: 520 },
-        ],
         benchmark_keys: keys(&[
             (
                 "04d422e01f5acff68504b92df96a9004cf61be432a20efe83fe8a94c1aa730fe7dece5d2e8298f2d5672d4e569c55d9f0a73268ef7b92990d8c014e828a7cc48dd",
