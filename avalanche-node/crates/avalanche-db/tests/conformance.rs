@@ -122,9 +122,9 @@ proptest! {
         let versioned = Versioned::new(&base);
         write(&versioned, &second);
         let seen = all(&versioned);
-        prop_assert_eq!(all(&base), before.clone());
+        prop_assert_eq!(all(&base), before);
         versioned.commit().unwrap();
-        prop_assert_eq!(all(&base), seen.clone());
+        prop_assert_eq!(&all(&base), &seen);
         write(&versioned, &first);
         versioned.abort();
         prop_assert_eq!(all(&versioned), seen);
