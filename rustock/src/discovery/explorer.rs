@@ -23,7 +23,7 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_millis(14_999);
 const CLEAN_EVERY: Duration = Duration::from_secs(15);
 const REFRESH_EVERY: Duration = Duration::from_secs(60);
 /// While nobody answers, the first nodes are asked again this often.
-const RETRY_EVERY: Duration = Duration::from_secs(15);
+const RETRY_EVERY: Duration = Duration::from_secs(3);
 const PING_ATTEMPTS: u8 = 3;
 const NODES_ASKED: (usize, usize) = (24, 5);
 const NODES_CHECKED: (usize, usize) = (16, 10);
