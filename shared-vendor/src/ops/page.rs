@@ -19,7 +19,7 @@ dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(10.5rem,1fr));gap:
 dl div{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem;min-width:0}
 dt{color:var(--soft);font-size:.85rem}dd{margin:0;font-size:1.15rem;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;font-size:.95rem}th,td{text-align:left;padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
-th{color:var(--soft);font-weight:500}.scroll{overflow-x:auto}
+td:first-child,th{overflow-wrap:normal}th{color:var(--soft);font-weight:500}.scroll{overflow-x:auto}
 .warning{border-left:.25rem solid var(--warn);background:var(--card);padding:.5rem .8rem;margin:.5rem 0}
 svg{display:block;width:100%;height:3rem}polyline{fill:none;stroke:var(--fill);stroke-width:2;vector-effect:non-scaling-stroke}";
 
@@ -106,6 +106,9 @@ fn table(out: &mut String, title: &str, columns: &[String], rows: &[Vec<String>]
             write!(out, "<th scope=\"col\">{}</th>", Text(column))?;
         }
         out.push_str("</tr>");
+    }
+    if rows.is_empty() {
+        out.push_str("<tr><td>none</td></tr>");
     }
     for row in rows.iter().take(50) {
         out.push_str("<tr>");
