@@ -85,6 +85,8 @@ codes! {
         "The message names the line. `config check FILE` validates without starting.";
     NO_INPUT "E0108" NoInput "an input file is missing or cannot be read"
         "A file named on the command line does not exist, or this user may not read it.";
+    FEW_FILES "E0109" Config "too few open files are allowed"
+        "Stores, peers and clients each need file descriptors. Raise the limit: `ulimit -n 65536`, or LimitNOFILE in the unit.";
     DATA_LOCKED "E0201" Locked "the data directory is in use by another process"
         "Two processes must never share one data directory. Stop the other one (its pid is in the message), or use --instance N or --data-dir.";
     DATA_FOREIGN "E0202" Foreign "the data directory belongs to another network, program or newer format"

@@ -7,7 +7,10 @@ use tracing::{info, warn};
 
 use super::{COOKIE, Context, Daemon, Loaded, bind_error, panics, watch};
 use crate::{
-    cli,
+    cli::{
+        self,
+        doctor::{self, GOOD_FILES, LEAST_FILES},
+    },
     clock::Clock,
     datadir::DataDir,
     exit::{self, Exit, Report},
@@ -45,6 +48,7 @@ pub(super) fn run<D: Daemon>(loaded: Loaded<D>, reload: Reload<'_, D>) -> Result
     for warning in &loaded.values.warnings {
         warn!(target: "app", "{warning}");
     }
+    check_files()?;
     let mut signals = signal::listen().map_err(|err| unexpected("cannot listen for signals", &err))?;
     let data = Arc::new(loaded.open_data()?);
     let format = data.found_format;
@@ -143,6 +147,22 @@ async fn live<D: Daemon>(
         if let Some(signal) = signal {
             let _ = ctx.signals.send(signal); // nobody may be listening
         }
+    }
+}
+
+/// A store that runs out of descriptors in the middle of its work is worse than no start.
+fn check_files() -> Result<(), Report> {
+    match doctor::open_files() {
+        Some(limit) if limit < LEAST_FILES => Err(Report::new(
+            exit::FEW_FILES,
+            format!("only {limit} open files are allowed, at least {LEAST_FILES} are needed"),
+        )
+        .state("nothing was opened")),
+        Some(limit) if limit < GOOD_FILES => {
+            warn!(target: "app", limit, "few open files are allowed: peers and clients may be refused");
+            Ok(())
+        }
+        _ => Ok(()),
     }
 }
 

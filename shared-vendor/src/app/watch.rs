@@ -6,9 +6,11 @@ use tracing::{error, warn};
 
 use super::{Context, Daemon};
 use crate::{
+    clock::Wall,
     datadir,
     exit::Report,
     metrics::resident_bytes,
+    progress::short,
     tasks::{Stage, Stop},
 };
 
@@ -17,6 +19,9 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// Below these an operator is warned, once each.
 const WARN_BELOW: [u64; 2] = [2 << 30, 1 << 30];
+
+/// Steps of the wall clock beyond this are worth a warning.
+const CLOCK_STEP: Duration = Duration::from_secs(10);
 
 /// Below this the process stops before the store fails in the middle of a write.
 const STOP_BELOW: u64 = 128 << 20;
@@ -34,9 +39,18 @@ async fn watch<D: Daemon>(ctx: Context<D>, stop: Stop) -> Result<(), Report> {
     let beat = ctx.status.beat("main", begun);
     let every = ctx.service.watchdog().unwrap_or(EVERY).min(EVERY);
     let mut warned = 0;
+    let (mut last, mut last_wall) = (begun, ctx.clock.wall());
     loop {
-        let now = ctx.clock.now();
+        let (now, wall) = (ctx.clock.now(), ctx.clock.wall());
         beat.tick(now);
+        let expected =
+            Wall::from_nanos(last_wall.as_nanos().saturating_add(now.as_nanos() - last.as_nanos()));
+        let step = Duration::from_nanos(wall.as_nanos().abs_diff(expected.as_nanos()));
+        if step > CLOCK_STEP {
+            let direction = if wall > expected { "forward" } else { "back" };
+            warn!(target: "app", step = short(step), direction, "the host's clock was set; timers are not affected");
+        }
+        (last, last_wall) = (now, wall);
         let free = ctx.data.free().ok();
         ctx.status.update(now, |status| {
             status.uptime_seconds = now.since(begun).as_secs();

@@ -14,6 +14,12 @@ use crate::{
     datadir::{LEAST_FREE, check_secret, free_space},
 };
 
+/// Open files without which a daemon does not start: its store alone may need them.
+pub const LEAST_FILES: u64 = 128;
+
+/// Open files with which its default limits hold.
+pub const GOOD_FILES: u64 = 1024;
+
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -157,18 +163,19 @@ fn memory() -> Check {
 }
 
 fn descriptors() -> Check {
-    let limit = fs::read_to_string("/proc/self/limits").ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()
-    });
+    let limit = open_files();
     let seen = limit.map_or_else(|| "no limit".to_owned(), |limit| format!("{limit} open files allowed"));
-    Check::new(
-        "descriptors",
-        limit.is_none_or(|limit| limit >= 1024),
-        Verdict::Warn,
-        seen,
-        "raise it: `ulimit -n 65536`, or LimitNOFILE in the unit",
-    )
+    let advice = "raise it: `ulimit -n 65536`, or LimitNOFILE in the unit";
+    let verdict = if limit.is_some_and(|limit| limit < LEAST_FILES) { Verdict::Fail } else { Verdict::Warn };
+    Check::new("descriptors", limit.is_none_or(|limit| limit >= GOOD_FILES), verdict, seen, advice)
+}
+
+/// Files this process may have open; nothing where there is no limit.
+#[must_use]
+pub fn open_files() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn resolver() -> Check {

@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -81,6 +82,7 @@ pub fn run(binary: impl AsRef<Path>, home: &Path, args: &[&str]) -> Output {
 pub struct TestNode {
     child: Child,
     log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
 }
 
 impl TestNode {
@@ -113,7 +115,7 @@ impl TestNode {
             .spawn()
             .expect("it starts");
         let log = Arc::new(Mutex::new(String::new()));
-        if let Some(stderr) = child.stderr.take() {
+        let reader = child.stderr.take().map(|stderr| {
             let log = Arc::clone(&log);
             std::thread::spawn(move || {
                 for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -121,9 +123,9 @@ impl TestNode {
                     log.push_str(&line);
                     log.push('\n');
                 }
-            });
-        }
-        Self { child, log }
+            })
+        });
+        Self { child, log, reader }
     }
 
     /// What it has logged so far.
@@ -164,7 +166,9 @@ impl TestNode {
     pub fn address(&self, name: &str) -> SocketAddr {
         let log = self.log();
         let word = log.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        word.and_then(|word| word.parse().ok())
+        let socket = word.and_then(|word| word.rsplit('@').next()); // some write an identity before it
+        socket
+            .and_then(|socket| socket.parse().ok())
             .unwrap_or_else(|| panic!("no address `{name}` in the log:\n{log}"))
     }
 
@@ -190,13 +194,14 @@ impl TestNode {
         let _ = self.child.wait();
     }
 
-    /// Waits for its end and returns the exit code, 128+n after a signal.
+    /// Waits for its end and returns the exit code, 128+n after a signal. The log is complete then.
     ///
     /// # Panics
     /// It does not end in time.
     pub fn exit_code(&mut self) -> i32 {
         use std::os::unix::process::ExitStatusExt;
         let status = self.poll("the end", |node| node.child.try_wait().ok().flatten());
+        self.reader.take().map(JoinHandle::join);
         status.code().or_else(|| Some(128 + status.signal()?)).unwrap_or(-1)
     }
 

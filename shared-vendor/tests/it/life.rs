@@ -2,7 +2,7 @@
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
 
-use shared_vendor::testing::node::{TempDir, TestNode, run};
+use shared_vendor::testing::node::{TempDir, TestNode, command, run};
 
 use crate::{demo, parts};
 
@@ -151,6 +151,28 @@ fn a_port_in_use_is_69_and_names_the_setting() {
         let expected = format!("error[E0501]: the address {addr} is in use\n  where: {key} = {addr}\n");
         assert!(node.log().contains(&expected), "{}", node.log());
     }
+}
+
+#[test]
+fn too_few_open_files_are_78_and_few_are_a_warning() {
+    let home = TempDir::new();
+    let start = |limit: u32| {
+        let mut shell = command("sh", home.path());
+        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script]).arg(demo()).args([
+            "run",
+            "--rpc-addr",
+            "127.0.0.1:0",
+            "--ops-addr",
+            "127.0.0.1:0",
+        ]);
+        TestNode::spawn(shell.args(["--log-format", "text", "--data-dir"]).arg(home.path()))
+    };
+    let mut node = start(64);
+    assert_eq!(node.exit_code(), 78);
+    assert!(node.log().contains("error[E0109]: only 64 open files are allowed"), "{}", node.log());
+    let mut node = start(256);
+    assert_eq!(node.ready().wait_for("few open files are allowed").signal("TERM").exit_code(), 0);
 }
 
 #[test]
