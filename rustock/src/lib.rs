@@ -12,6 +12,7 @@ pub mod cli;
 pub mod codec;
 pub mod config;
 pub mod discovery;
+pub mod fuzzing;
 pub mod metrics;
 pub mod net;
 pub mod node;

@@ -40,7 +40,7 @@ use crate::{
     rpc,
     store::StoreError,
     sync::{Effect, Fault, HeaderSync, Input, serve},
-    types::{BlockHash, BlockNumber},
+    types::{BlockHash, BlockNumber, Timestamp},
     wire::{
         p2p::Reason,
         rsk::{BlockId, Message, Status},
@@ -80,7 +80,7 @@ pub async fn start<D: Daemon<Config = Config>>(
         status.addresses.insert("rpc", rpc_addr.to_string());
     });
 
-    let best = best_status(&chain);
+    let (best, tip_time) = best_status(&chain);
     let (best_sender, best_receiver) = watch::channel(best);
     let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
     let (found_sender, found) = mpsc::channel(EVENT_QUEUE);
@@ -120,7 +120,7 @@ pub async fn start<D: Daemon<Config = Config>>(
     let tip = chain.tip();
     let machine = HeaderSync::new(BlockId { hash: tip.hash, number: tip.number });
     let metrics = Metrics::register(&ctx.registry);
-    let reporter = Reporter::new(&ctx, tip, metrics.clone(), sync_sender, peers_sender);
+    let reporter = Reporter::new(&ctx, (tip, tip_time), metrics.clone(), sync_sender, peers_sender);
     let (done_sender, done) = mpsc::channel(4);
     let node = Node {
         chain,
@@ -228,15 +228,15 @@ async fn resolve(names: Vec<String>) -> Vec<SocketAddr> {
     addresses
 }
 
-/// Our best block as peers are told.
-fn best_status(chain: &Chain) -> Status {
+/// Our best block as peers are told, and its time.
+fn best_status(chain: &Chain) -> (Status, Timestamp) {
     let tip = chain.tip();
-    let parent = match chain.header_by_hash(&tip.hash) {
-        Ok(Some((header, _))) => header.parent_hash(),
-        _ => BlockHash::ZERO,
+    let (parent, time) = match chain.header_by_hash(&tip.hash) {
+        Ok(Some((header, _))) => (header.parent_hash(), header.timestamp()),
+        _ => (BlockHash::ZERO, Timestamp(0)),
     };
     let best = BlockId { hash: tip.hash, number: tip.number };
-    Status { best, parent: Some((parent, tip.total_difficulty)) }
+    (Status { best, parent: Some((parent, tip.total_difficulty)) }, time)
 }
 
 /// The task between peers, synchronisation and chain.
@@ -400,7 +400,9 @@ impl Node {
         let tip = self.chain.tip();
         let changed = self.best.borrow().best.hash != tip.hash;
         if changed {
-            self.best.send_replace(best_status(&self.chain));
+            let (best, time) = best_status(&self.chain);
+            self.best.send_replace(best);
+            self.reporter.tip_changed(tip, time);
             self.step(Input::Tip(BlockId { hash: tip.hash, number: tip.number }));
         }
         self.step(Input::Imported { job, result });

@@ -1,7 +1,5 @@
 use super::*;
-use crate::{
-    params::FORK_DETECTION_WINDOW, store::schema::Table, types::ForkDetectionData, verify::draft::Draft,
-};
+use crate::{params::FORK_DETECTION_WINDOW, store::schema::Table, verify::draft::Draft};
 
 const NOW: Timestamp = Timestamp(2_000_000_000);
 
@@ -16,7 +14,7 @@ fn branch(parent: &Header, window: &mut ForkWindow, count: usize, fees: u64) -> 
     let mut headers: Vec<Header> = Vec::new();
     for _ in 0..count {
         let parent = headers.last().unwrap_or(parent);
-        let fork_data = window.expected().unwrap_or(ForkDetectionData::default());
+        let fork_data = window.expected().unwrap_or_default();
         // the reference does not compare the data of height 449
         let header = Draft { paid_fees: fees, fork_data, ..Draft::child_of(parent) }.mine(&params);
         window.push(Mark::of(&header));

@@ -22,7 +22,7 @@ use crate::{
     rpc,
     store::Tip,
     sync,
-    types::BlockNumber,
+    types::{BlockNumber, Timestamp},
     wire::p2p::Reason,
 };
 
@@ -44,7 +44,7 @@ pub(super) struct Reporter {
     progress: Progress,
     starting: BlockNumber,
     tip: Tip,
-    tip_since: Time,
+    tip_time: Timestamp,
     phase: Phase,
     last_line: Time,
     bytes: (u64, u64),
@@ -57,7 +57,7 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn new<D: Daemon>(
         ctx: &Context<D>,
-        tip: Tip,
+        (tip, tip_time): (Tip, Timestamp),
         metrics: Metrics,
         sync: watch::Sender<rpc::Sync>,
         peers: watch::Sender<Vec<rpc::PeerLine>>,
@@ -74,7 +74,7 @@ impl Reporter {
             progress: Progress::new("headers", now, starting.0, to_work(starting)),
             starting,
             tip,
-            tip_since: now,
+            tip_time,
             phase: Phase::Starting,
             last_line: now,
             bytes: (0, 0),
@@ -92,7 +92,6 @@ impl Reporter {
         }
         let work = to_work(inserted.tip.number) - to_work(self.tip.number);
         self.progress.advance(now, inserted.tip.number.0, work);
-        (self.tip, self.tip_since) = (inserted.tip, now);
         if inserted.reorg_depth > 0 {
             self.common.reorgs.inc();
             self.common.reorg_depth.set(to_work(BlockNumber(inserted.reorg_depth)));
@@ -104,6 +103,11 @@ impl Reporter {
         } else if self.phase == Phase::Synced {
             tracing::debug!(target: "chain", height = %inserted.tip.number, hash = %inserted.tip.hash, "new tip");
         }
+    }
+
+    /// The best block is another one, after an import or a part of one.
+    pub(super) fn tip_changed(&mut self, tip: Tip, time: Timestamp) {
+        (self.tip, self.tip_time) = (tip, time);
     }
 
     pub(super) fn disconnected(&self, reason: Reason) {
@@ -146,6 +150,7 @@ impl Reporter {
             tracing::info!(target: "sync", "{numbers} peers={}", peers.len());
         }
         numbers.export(&self.common, self.phase);
+        self.common.head_timestamp.set(u32::try_from(self.tip_time.0).map_or(f64::MAX, f64::from));
         self.common.peers.with(&["in"]).set(to_float(inbound));
         self.common.peers.with(&["out"]).set(to_float(outbound));
         self.count(traffic);
@@ -166,7 +171,7 @@ impl Reporter {
                 status.sentence = sentence(self.phase, peers.len(), &numbers);
             }
             status.tip = self.tip.hash.to_string();
-            status.tip_age_seconds = Some(now.since(self.tip_since).as_secs());
+            status.tip_age_seconds = Some(self.clock.wall().as_secs().saturating_sub(self.tip_time.0));
             (status.peers_in, status.peers_out) = (inbound, outbound);
             status.sections = sections;
         });

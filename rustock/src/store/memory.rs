@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use parking_lot::RwLock;
 
-use super::{Batch, Result, schema::Table};
+use super::{Batch, Result, Visit, schema::Table};
+
+type Key = (Table, Vec<u8>);
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    rows: RwLock<BTreeMap<(Table, Vec<u8>), Vec<u8>>>,
+    rows: RwLock<BTreeMap<Key, Vec<u8>>>,
 }
 
 impl Memory {
@@ -26,11 +28,7 @@ impl Memory {
         }
     }
 
-    pub(super) fn for_each(
-        &self,
-        table: Table,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn for_each(&self, table: Table, visit: Visit<'_>) -> Result<()> {
         let rows = self.rows.read();
         rows.iter().filter(|((of, _), _)| *of == table).try_for_each(|((_, key), value)| visit(key, value))
     }

@@ -28,6 +28,9 @@ pub use error::StoreError;
 /// Result of a store operation.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
+/// Looks at one row: key and value.
+type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<()>;
+
 /// The best block of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tip {

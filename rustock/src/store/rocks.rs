@@ -10,7 +10,7 @@ use rocksdb::{
     properties::ESTIMATE_LIVE_DATA_SIZE,
 };
 
-use super::{Batch, Result, StoreError, schema::Table};
+use super::{Batch, Result, StoreError, Visit, schema::Table};
 
 const WRITE_BUFFER_BYTES: usize = 32 << 20;
 const LOG_BYTES: u64 = 128 << 20;
@@ -59,11 +59,7 @@ impl Rocks {
         Ok(self.db.write(changes)?)
     }
 
-    pub(super) fn for_each(
-        &self,
-        table: Table,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn for_each(&self, table: Table, visit: Visit<'_>) -> Result<()> {
         for row in self.db.iterator_cf(&self.table(table)?, IteratorMode::Start) {
             let (key, value) = row?;
             visit(&key, &value)?;
