@@ -4,6 +4,7 @@
 //! Mirrors `src/Neo/Cryptography` and the key formats of `src/Neo/Wallets` in the C# reference.
 
 pub mod base58;
+pub mod bls;
 pub mod ed25519;
 pub mod hash;
 pub mod nep2;
