@@ -1,8 +1,12 @@
 //! The life of the process: start, refuse, stop, fail.
 
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+};
 
-use shared_vendor::testing::node::{TempDir, TestNode, command, run};
+use shared_vendor::testing::node::{PATIENCE, TempDir, TestNode, command, run};
 
 use crate::{demo, parts};
 
@@ -74,6 +78,41 @@ fn a_second_signal_leaves_at_once_and_the_next_start_knows() {
     node.ready().wait_for("clean_stop=false");
     node.kill();
     assert_eq!(start(&home, &[]).ready().signal("INT").exit_code(), 0);
+}
+
+#[test]
+fn the_service_manager_hears_ready_watchdog_reload_and_stop() {
+    let home = TempDir::new();
+    let socket = UnixDatagram::bind(home.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut buffer = [0; 512];
+    let mut hear = |expected: &str| loop {
+        let len = socket.recv(&mut buffer).unwrap_or_else(|err| panic!("no {expected}: {err}"));
+        if String::from_utf8_lossy(&buffer[..len]).lines().any(|line| line == expected) {
+            return;
+        }
+    };
+    let mut daemon = command(demo(), home.path());
+    daemon.env("NOTIFY_SOCKET", home.path().join("notify")).env("WATCHDOG_USEC", "200000");
+    daemon.args([
+        "run",
+        "--rpc-addr",
+        "127.0.0.1:0",
+        "--ops-addr",
+        "127.0.0.1:0",
+        "--log-format",
+        "text",
+        "--data-dir",
+    ]);
+    let mut node = TestNode::spawn(daemon.arg(home.path()));
+    hear("READY=1");
+    hear("WATCHDOG=1");
+    node.signal("HUP");
+    hear("RELOADING=1");
+    hear("READY=1");
+    node.signal("TERM");
+    hear("STOPPING=1");
+    assert_eq!(node.exit_code(), 0);
 }
 
 #[test]
