@@ -2,8 +2,9 @@
 
 use fluxd_consensus::{
     Network, Params,
-    check::{check_block, check_block_at},
+    check::{check_block, check_block_at, check_transaction},
 };
+use fluxd_fluxnode::message::{is_benchmark_signed, is_start_signed};
 use fluxd_pow::{
     equihash::{self, EquihashError, Parameters},
     meets_target,
@@ -12,6 +13,7 @@ use fluxd_primitives::{
     Block, BlockHeader, Codec, Proof, Transaction, TxId, U256,
     block::{MerkleRoot, merkle_root},
     target::pon_work,
+    transaction::fluxnode::FluxnodeTx,
 };
 use serde_json::Value;
 use shared_vendor::{
@@ -119,11 +121,27 @@ pub(crate) fn pon(file: &File<'_>, cases: &mut Cases) {
 /// The transactions of a block whose header is not known.
 pub(crate) fn body(file: &File<'_>, cases: &mut Cases) {
     let json = file.json();
+    let params = Params::of(Network::Main);
     let mut ids: Vec<TxId> = Vec::new();
     for row in json["txs"].as_array().expect("txs is a list") {
         let tx: Transaction = wire(row, "raw");
         cases.equal(text(row, "txid"), &tx.txid().to_string(), &text(row, "txid").to_owned());
         ids.push(tx.txid());
+        cases.equal(format!("{} rules", tx.txid()), &check_transaction(&tx), &Ok(()));
+        match tx.fluxnode.as_deref() {
+            Some(FluxnodeTx::Start(start)) => {
+                cases.equal(
+                    format!("{} signature", tx.txid()),
+                    &is_start_signed(start, &tx.txid(), &[]),
+                    &true,
+                );
+            }
+            Some(FluxnodeTx::Confirm(confirm)) => {
+                let key = params.benchmark_key(confirm.benchmark_sig_time).expect("a key of that time");
+                cases.equal(format!("{} benchmark", tx.txid()), &is_benchmark_signed(confirm, key), &true);
+            }
+            _ => {}
+        }
     }
     cases.equal("merkle root", &merkle_root(&ids).root.to_string(), &text(&json, "merkle_root").to_owned());
 }

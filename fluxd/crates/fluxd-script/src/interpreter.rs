@@ -246,3 +246,35 @@ fn require_true(stack: &[Vec<u8>]) -> Result<(), ScriptError> {
         _ => Err(ScriptError::EvalFalse),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fluxd_primitives::{OutPoint, Script, TxId, TxIn};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_script_makes_the_interpreter_panic(
+            script_sig in proptest::collection::vec(any::<u8>(), 0..80),
+            script_pubkey in proptest::collection::vec(prop_oneof![any::<u8>(), 0x4f_u8..0xba], 0..80),
+            flags in any::<u32>(),
+        ) {
+            let tx = Transaction {
+                version: 1,
+                inputs: vec![TxIn {
+                    prevout: OutPoint { txid: TxId([1; 32]), index: 0 },
+                    script_sig: Script::default(),
+                    sequence: 0,
+                }],
+                ..Transaction::default()
+            };
+            let parts = SighashParts::new(&tx);
+            let context = InputContext { tx: &tx, parts: &parts, index: 0, amount: Amount::ZERO, branch_id: 0 };
+            let strict = verify_script(&script_sig, &script_pubkey, Flags(flags) | Flags::CONSENSUS, &context);
+            let loose = verify_script(&script_sig, &script_pubkey, Flags::CONSENSUS, &context);
+            prop_assert!(strict.is_err() || loose.is_ok(), "an optional rule cannot make a script pass");
+        }
+    }
+}

@@ -192,3 +192,117 @@ pub fn check_header_at(
 fn is_past(params: &Params, upgrade: Upgrade, height: u32) -> bool {
     params.upgrades.height(upgrade).is_some_and(|start| height >= start)
 }
+
+#[cfg(test)]
+mod tests {
+    use fluxd_primitives::{BlockHash, CompactTarget, Hash256, OutPoint, TxId};
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+
+    /// A regtest chain of PoN blocks, thirty seconds apart.
+    fn chain(params: &Params, length: u32) -> Vec<BlockFacts> {
+        let start = params.genesis.header.time;
+        let bits = CompactTarget::from_value(params.pon.start_limit);
+        (0..length).map(|height| BlockFacts { time: start + 30 * height, bits }).collect()
+    }
+
+    fn pon_header(params: &Params, time: u32) -> BlockHeader {
+        BlockHeader {
+            version: 100,
+            prev: BlockHash([7; 32]),
+            merkle_root: Hash256::ZERO,
+            sapling_root: Hash256::ZERO,
+            time,
+            bits: CompactTarget::from_value(params.pon.start_limit),
+            proof: Proof::Node {
+                collateral: OutPoint { txid: TxId([3; 32]), index: 0 },
+                signature: vec![0x30; 72],
+            },
+        }
+    }
+
+    #[test]
+    fn a_header_by_itself_is_judged_by_form_proof_and_clock() {
+        let params = Params::of(Network::Regtest);
+        let genesis = params.genesis.header.clone();
+        assert_eq!(check_header(&genesis, &params, 0, NOW), Ok(()));
+        let changed = |change: fn(&mut BlockHeader)| {
+            let mut header = genesis.clone();
+            change(&mut header);
+            check_header(&header, &params, 0, NOW)
+        };
+        assert_eq!(changed(|header| header.version = 3), Err(HeaderError::VersionTooLow));
+        assert!(matches!(changed(|header| header.time += 1), Err(HeaderError::Solution(_))));
+        assert_eq!(
+            check_header(&genesis, &params, 0, i64::from(genesis.time) - FUTURE_BEFORE_LWMA - 1),
+            Err(HeaderError::TimeTooNew)
+        );
+        let mut long = pon_header(&params, genesis.time);
+        long.proof = Proof::Node {
+            collateral: OutPoint { txid: TxId([3; 32]), index: 0 },
+            signature: vec![0; MAX_SIGNATURE + 1],
+        };
+        assert_eq!(check_header(&long, &params, 0, NOW), Err(HeaderError::PonSignatureSize));
+        let main = Params::of(Network::Main);
+        let hard =
+            BlockHeader { bits: CompactTarget(0x0300_0001), ..pon_header(&main, main.genesis.header.time) };
+        assert_eq!(
+            check_header(&hard, &main, 0, NOW),
+            Err(HeaderError::ProofOfNode(PonError::HashAboveTarget))
+        );
+        let easy = BlockHeader { bits: CompactTarget(0x2100_ffff), ..hard };
+        assert_eq!(
+            check_header(&easy, &main, 0, NOW),
+            Err(HeaderError::ProofOfNode(PonError::TargetNotAllowed))
+        );
+        let mut genesis = main.genesis.header.clone();
+        assert_eq!(check_header(&genesis, &main, 0, NOW), Ok(()));
+        genesis.bits = CompactTarget(0x1e07_ffff);
+        assert!(check_header(&genesis, &main, 0, NOW).is_err(), "another target is another Equihash input");
+    }
+
+    #[test]
+    fn a_header_in_its_chain_is_judged_by_proof_target_time_and_depth() {
+        let params = Params::of(Network::Regtest);
+        let recent = chain(&params, 10);
+        let context = HeaderContext { prev_height: 9, recent: &recent, tip_height: 9 };
+        let last = recent[9].time;
+        let check = |header: &BlockHeader| check_header_at(header, &params, &context);
+        let header = pon_header(&params, last + 1);
+        assert_eq!(check(&header), Ok(()));
+        assert_eq!(check(&BlockHeader { time: last, ..header.clone() }), Err(HeaderError::TimeTooOld));
+        assert_eq!(
+            check(&BlockHeader { bits: CompactTarget(0x200f_0f0f), ..header.clone() }),
+            Err(HeaderError::PonBits)
+        );
+        let work = Proof::Work { nonce: Hash256::ZERO, solution: Vec::new() };
+        assert_eq!(check(&BlockHeader { proof: work, ..header }), Err(HeaderError::NotPon));
+        let deep = HeaderContext { tip_height: 49, ..context };
+        assert_eq!(check_header_at(&header, &params, &deep), Err(HeaderError::ForkTooDeep));
+        assert_eq!(check_header_at(&header, &params, &HeaderContext { tip_height: 48, ..context }), Ok(()));
+
+        let main = Params::of(Network::Main);
+        let recent = chain(&main, 10);
+        let context = HeaderContext { prev_height: 9, recent: &recent, tip_height: 9 };
+        let check = |header: &BlockHeader| check_header_at(header, &main, &context);
+        let premature = pon_header(&main, recent[9].time + 1);
+        assert_eq!(check(&premature), Err(HeaderError::PrematurePon));
+        let work = Proof::Work { nonce: Hash256::ZERO, solution: Vec::new() };
+        let powered = BlockHeader { version: 4, proof: work, bits: CompactTarget(0x1f07_ffff), ..premature };
+        assert_eq!(check(&powered), Ok(()));
+        assert_eq!(
+            check(&BlockHeader { bits: CompactTarget(0x1f07_fffe), ..powered.clone() }),
+            Err(HeaderError::Bits)
+        );
+        let checkpoint = HeaderContext { prev_height: 5499, tip_height: 5499, ..context };
+        let at_checkpoint = BlockHeader {
+            bits: main.pow.next_bits(Some(Recent { height: 5499, blocks: &recent }), 0),
+            ..powered.clone()
+        };
+        assert_eq!(check_header_at(&at_checkpoint, &main, &checkpoint), Err(HeaderError::Checkpoint));
+        let zelhash = Proof::Work { nonce: Hash256::ZERO, solution: vec![0; 52] };
+        assert_eq!(check(&BlockHeader { proof: zelhash, ..powered }), Err(HeaderError::SolutionSize));
+    }
+}
