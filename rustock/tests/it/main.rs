@@ -1,0 +1,6 @@
+//! Drives the built daemon from outside. One binary for all daemon tests.
+
+mod errors;
+mod hostile;
+mod nodes;
+mod two_nodes;

@@ -1,0 +1,72 @@
+//! What the daemon tests share: starting nodes, asking them, waiting for a condition.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+use shared_vendor::{
+    clock::{Clock, SystemClock},
+    testing::node::{self, PATIENCE, TestNode},
+};
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_rustock");
+/// The recorded chain.
+pub(crate) const RECORDED: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/regtest/headers-0-1299.rlp");
+/// Its tip.
+pub(crate) const TIP: u64 = 1299;
+
+/// Runs one verb on the regtest data of `dir` and returns exit code, stdout and stderr.
+pub(crate) fn verb(dir: &Path, args: &[&str]) -> (i32, String, String) {
+    let data = dir.display().to_string();
+    let all = [&["--network", "regtest", "--data-dir", &data], args].concat();
+    let output = node::run(BINARY, dir, &all);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// Imports the recorded chain.
+pub(crate) fn import(dir: &Path) {
+    let (code, _, stderr) = verb(dir, &["headers", "import", RECORDED]);
+    assert_eq!(code, 0, "{stderr}");
+}
+
+/// Starts a regtest node on free ports of loopback.
+pub(crate) fn start(dir: &Path, args: &[&str]) -> TestNode {
+    TestNode::start(BINARY, dir, &[&["--network", "regtest"], args].concat())
+}
+
+/// The value after `name=` in the log of a node that has announced its addresses.
+pub(crate) fn logged(node: &mut TestNode, name: &str) -> String {
+    node.ready();
+    let log = node.log();
+    let start = log.rfind(&format!(" {name}=")).unwrap_or_else(|| panic!("no {name} in the log:\n{log}"));
+    let value = &log[start + name.len() + 2..];
+    value.split_whitespace().next().unwrap_or_default().trim_matches('"').to_owned()
+}
+
+/// Calls a method over HTTP.
+pub(crate) fn rpc(address: &str, method: &str, params: &Value) -> Option<Value> {
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let mut reply = ureq::post(format!("http://{address}/")).send_json(request).ok()?;
+    let mut answer: Value = reply.body_mut().read_json().ok()?;
+    Some(answer["result"].take())
+}
+
+/// The height of a node's best block.
+pub(crate) fn height(address: &str) -> Option<u64> {
+    let block = rpc(address, "eth_getBlockByNumber", &json!(["latest", false]))?;
+    u64::from_str_radix(block["number"].as_str()?.strip_prefix("0x")?, 16).ok()
+}
+
+/// Waits until `look` finds something.
+pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let clock = SystemClock::default();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(clock.now().since(shared_vendor::clock::Time::ZERO) < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
