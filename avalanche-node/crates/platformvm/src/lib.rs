@@ -9,6 +9,7 @@ pub mod genesis;
 pub mod reward;
 pub mod state;
 pub mod txs;
+pub mod utxo;
 pub mod validator_fee;
 pub mod warp;
 

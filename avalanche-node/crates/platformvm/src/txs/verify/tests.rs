@@ -72,8 +72,8 @@ fn proof() -> ProofOfPossession {
 }
 
 /// The well-formed transaction passes; each change breaks its rule.
-fn check(good: UnsignedTx, rules: &[Rule]) {
-    assert_eq!(verify(&good, &CONTEXT), Ok(()));
+fn check(good: &UnsignedTx, rules: &[Rule]) {
+    assert_eq!(verify(good, &CONTEXT), Ok(()));
     for (error, change) in rules {
         let mut bad = good.clone();
         change(&mut bad);
@@ -104,7 +104,7 @@ fn common_fields() {
         }
     }
     check(
-        UnsignedTx::Base(Box::new(base())),
+        &UnsignedTx::Base(Box::new(base())),
         &[
             (E::WrongNetwork, change!(Base, tx => tx.network_id = 1)),
             (E::WrongChain, change!(Base, tx => tx.blockchain_id = SUBNET)),
@@ -153,7 +153,7 @@ fn imports_and_exports() {
     use SyntacticError as E;
     let import = ImportTx { base: base(), source_chain: SUBNET, imported_inputs: vec![input(0), input(1)] };
     check(
-        UnsignedTx::Import(Box::new(import)),
+        &UnsignedTx::Import(Box::new(import)),
         &[
             (E::NoImportInputs, change!(Import, tx => tx.imported_inputs.clear())),
             (E::InputsNotSortedUnique, change!(Import, tx => tx.imported_inputs.reverse())),
@@ -162,7 +162,7 @@ fn imports_and_exports() {
     let export =
         ExportTx { base: base(), destination_chain: SUBNET, exported_outputs: vec![output(1), output(2)] };
     check(
-        UnsignedTx::Export(Box::new(export)),
+        &UnsignedTx::Export(Box::new(export)),
         &[
             (E::NoExportOutputs, change!(Export, tx => tx.exported_outputs.clear())),
             (E::OutputsNotSorted, change!(Export, tx => tx.exported_outputs.reverse())),
@@ -188,7 +188,7 @@ fn staking() {
         delegation_shares: 1_000_000,
     };
     check(
-        UnsignedTx::AddValidator(Box::new(tx)),
+        &UnsignedTx::AddValidator(Box::new(tx)),
         &[
             (E::TooManyShares, change!(AddValidator, tx => tx.delegation_shares += 1)),
             (E::WeightTooSmall, change!(AddValidator, tx => tx.validator.weight = 0)),
@@ -206,7 +206,7 @@ fn staking() {
         rewards_owner: owner(),
     };
     check(
-        UnsignedTx::AddPermissionlessDelegator(Box::new(tx)),
+        &UnsignedTx::AddPermissionlessDelegator(Box::new(tx)),
         &[
             (E::NoStake, change!(AddPermissionlessDelegator, tx => tx.stake_outs.clear())),
             (
@@ -226,7 +226,7 @@ fn staking() {
         delegation_shares: 0,
     };
     check(
-        UnsignedTx::AddPermissionlessValidator(Box::new(tx)),
+        &UnsignedTx::AddPermissionlessValidator(Box::new(tx)),
         &[
             (E::EmptyNodeId, change!(AddPermissionlessValidator, tx => tx.validator.node_id = NodeId::EMPTY)),
             (
@@ -261,7 +261,7 @@ fn renewed_validators() {
         period: 1,
     };
     check(
-        UnsignedTx::AddAutoRenewedValidator(Box::new(tx)),
+        &UnsignedTx::AddAutoRenewedValidator(Box::new(tx)),
         &[
             (
                 E::TooManyAutoCompoundShares,
@@ -282,11 +282,11 @@ fn renewed_validators() {
         period: 0,
     };
     check(
-        UnsignedTx::SetAutoRenewedValidatorConfig(Box::new(tx)),
+        &UnsignedTx::SetAutoRenewedValidatorConfig(Box::new(tx)),
         &[(E::MissingTxId, change!(SetAutoRenewedValidatorConfig, tx => tx.tx_id = Id::EMPTY))],
     );
     check(
-        UnsignedTx::RewardAutoRenewedValidator(RewardAutoRenewedValidatorTx {
+        &UnsignedTx::RewardAutoRenewedValidator(RewardAutoRenewedValidatorTx {
             tx_id: Id([1; 32]),
             timestamp: 1,
         }),
@@ -302,14 +302,14 @@ fn subnets() {
     use SyntacticError as E;
     let subnet_validator = SubnetValidator { validator: validator(), subnet: SUBNET };
     check(
-        UnsignedTx::AddSubnetValidator(Box::new(AddSubnetValidatorTx {
+        &UnsignedTx::AddSubnetValidator(Box::new(AddSubnetValidatorTx {
             base: base(),
             validator: subnet_validator,
             subnet_auth: auth(),
         })),
         &[(E::PrimaryNetwork, change!(AddSubnetValidator, tx => tx.validator.subnet = CHAIN_ID))],
     );
-    check(UnsignedTx::CreateSubnet(Box::new(CreateSubnetTx { base: base(), owner: owner() })), &[]);
+    check(&UnsignedTx::CreateSubnet(Box::new(CreateSubnetTx { base: base(), owner: owner() })), &[]);
     let remove = RemoveSubnetValidatorTx {
         base: base(),
         node_id: NodeId([4; 20]),
@@ -317,13 +317,13 @@ fn subnets() {
         subnet_auth: auth(),
     };
     check(
-        UnsignedTx::RemoveSubnetValidator(Box::new(remove)),
+        &UnsignedTx::RemoveSubnetValidator(Box::new(remove)),
         &[(E::PrimaryNetwork, change!(RemoveSubnetValidator, tx => tx.subnet = CHAIN_ID))],
     );
     let transfer =
         TransferSubnetOwnershipTx { base: base(), subnet: SUBNET, subnet_auth: auth(), owner: owner() };
     check(
-        UnsignedTx::TransferSubnetOwnership(Box::new(transfer)),
+        &UnsignedTx::TransferSubnetOwnership(Box::new(transfer)),
         &[(E::PrimaryNetwork, change!(TransferSubnetOwnership, tx => tx.subnet = CHAIN_ID))],
     );
     let chain = CreateChainTx {
@@ -336,7 +336,7 @@ fn subnets() {
         subnet_auth: auth(),
     };
     check(
-        UnsignedTx::CreateChain(Box::new(chain)),
+        &UnsignedTx::CreateChain(Box::new(chain)),
         &[
             (E::PrimaryNetwork, change!(CreateChain, tx => tx.subnet_id = CHAIN_ID)),
             (
@@ -376,7 +376,7 @@ fn permissionless_subnets() {
         subnet_auth: auth(),
     };
     check(
-        UnsignedTx::TransformSubnet(Box::new(tx)),
+        &UnsignedTx::TransformSubnet(Box::new(tx)),
         &[
             (SyntacticError::PrimaryNetwork, change!(TransformSubnet, tx => tx.subnet = CHAIN_ID)),
             (rule("asset id is empty"), change!(TransformSubnet, tx => tx.asset_id = Id::EMPTY)),
@@ -450,7 +450,7 @@ fn l1s() {
         subnet_auth: auth(),
     };
     check(
-        UnsignedTx::ConvertSubnetToL1(Box::new(tx)),
+        &UnsignedTx::ConvertSubnetToL1(Box::new(tx)),
         &[
             (E::PrimaryNetwork, change!(ConvertSubnetToL1, tx => tx.subnet = CHAIN_ID)),
             (E::AddressTooLong(4097), change!(ConvertSubnetToL1, tx => tx.address.push(0))),
@@ -467,7 +467,7 @@ fn l1s() {
     );
     let increase = IncreaseL1ValidatorBalanceTx { base: base(), validation_id: Id([1; 32]), balance: 1 };
     check(
-        UnsignedTx::IncreaseL1ValidatorBalance(Box::new(increase)),
+        &UnsignedTx::IncreaseL1ValidatorBalance(Box::new(increase)),
         &[(E::ZeroBalance, change!(IncreaseL1ValidatorBalance, tx => tx.balance = 0))],
     );
 }
