@@ -4,6 +4,7 @@
 
 pub mod consensus;
 pub mod crypto;
+pub mod slashing_protection;
 pub mod state;
+pub mod storage;
 pub mod types;
-pub mod validator;

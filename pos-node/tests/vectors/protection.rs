@@ -2,11 +2,12 @@
 
 use crate::support::{array, int, list, root};
 use pos_node::{
-    types::primitives::PublicKey,
-    validator::{
+    slashing_protection::{
+        database::Database,
         interchange::Interchange,
-        protection::{Protection, Rule},
+        rules::{Protection, Rule},
     },
+    types::primitives::PublicKey,
 };
 use serde_json::Value;
 use shared_vendor::testing::vectors::{Cases, Claim, File};
@@ -24,12 +25,16 @@ fn number(value: &Value) -> u64 {
 fn run(file: &File<'_>, out: &mut Cases) {
     let json = file.json();
     for (rule, verdict) in [(Rule::Minimal, "should_succeed"), (Rule::Complete, "should_succeed_complete")] {
-        let mut protection = Protection::new(rule, root(&json["genesis_validators_root"]));
+        let chain = root(&json["genesis_validators_root"]);
+        let mut protection = Protection::new(rule, chain);
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let mut database = Database::open(&folder.path().join("slashing.db"), rule, chain).expect("new file");
         for (at, step) in list(&json["steps"]).iter().enumerate() {
             let interchange: Interchange =
                 serde_json::from_value(step["interchange"].clone()).expect("interchange");
             let imported = protection.import(&interchange).is_ok();
             let name = format!("{rule:?} step {at}");
+            out.equal(format!("{name} import to disk"), &database.import(&interchange).is_ok(), &imported);
             out.equal(
                 format!("{name} import"),
                 &imported,
@@ -39,6 +44,8 @@ fn run(file: &File<'_>, out: &mut Cases) {
                 let slot = number(&block["slot"]);
                 let key = PublicKey(array(&block["pubkey"]));
                 let result = protection.sign_block(&key, slot, root(&block["signing_root"]));
+                let on_disk = database.sign_block(&key, slot, root(&block["signing_root"]));
+                out.equal(format!("{name} block {slot} on disk"), &on_disk.is_ok(), &result.is_ok());
                 let expected = block[verdict].as_bool().expect("verdict");
                 out.equal(format!("{name} block {slot} {result:?}"), &result.is_ok(), &expected);
             }
@@ -46,6 +53,12 @@ fn run(file: &File<'_>, out: &mut Cases) {
                 let (source, target) = (number(&vote["source_epoch"]), number(&vote["target_epoch"]));
                 let key = PublicKey(array(&vote["pubkey"]));
                 let result = protection.sign_vote(&key, source, target, root(&vote["signing_root"]));
+                let on_disk = database.sign_vote(&key, source, target, root(&vote["signing_root"]));
+                out.equal(
+                    format!("{name} vote {source}-{target} on disk"),
+                    &on_disk.is_ok(),
+                    &result.is_ok(),
+                );
                 let expected = vote[verdict].as_bool().expect("verdict");
                 out.equal(format!("{name} vote {source}-{target} {result:?}"), &result.is_ok(), &expected);
             }

@@ -36,6 +36,9 @@ pub enum Refusal {
     /// This vote surrounds an earlier one.
     #[error("this vote surrounds an earlier one")]
     Surrounds,
+    /// A different finality vote of this epoch was signed.
+    #[error("another finality vote was signed for this epoch")]
+    DoubleFinalityVote,
     /// The source is below the limit.
     #[error("source is below {0}")]
     SourceTooLow(Epoch),
@@ -193,12 +196,7 @@ impl Protection {
     /// # Errors
     /// Another version or chain; nothing is added then.
     pub fn import(&mut self, file: &Interchange) -> Result<(), ImportError> {
-        if file.metadata.interchange_format_version != VERSION {
-            return Err(ImportError::Version(file.metadata.interchange_format_version.clone()));
-        }
-        if file.metadata.genesis_validators_root != self.genesis_validators_root {
-            return Err(ImportError::Chain(file.metadata.genesis_validators_root));
-        }
+        check_file(file, &self.genesis_validators_root)?;
         for record in &file.data {
             let history = self.histories.entry(record.pubkey).or_default();
             for block in &record.signed_blocks {
@@ -239,6 +237,21 @@ impl Protection {
             data: self.histories.iter().map(record).collect(),
         }
     }
+}
+
+/// Checks that a file is of the known version and for this chain.
+///
+/// # Errors
+/// It is not.
+pub fn check_file(file: &Interchange, genesis_validators_root: &Root) -> Result<(), ImportError> {
+    let Metadata { interchange_format_version, genesis_validators_root: chain } = &file.metadata;
+    if interchange_format_version != VERSION {
+        return Err(ImportError::Version(interchange_format_version.clone()));
+    }
+    if chain != genesis_validators_root {
+        return Err(ImportError::Chain(*chain));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
