@@ -30,6 +30,8 @@ const LINE_WHILE_SYNCING: Duration = Duration::from_secs(10);
 const LINE_AT_TIP: Duration = Duration::from_secs(60);
 /// Blocks behind the target that still count as in step.
 const LAG: u64 = 2;
+/// What peers are refused for.
+const OFFENCES: [&str; 3] = ["timeout", "invalid_message", "invalid_header"];
 /// Peers on the status page.
 const PEERS_SHOWN: usize = 50;
 /// Reorganisations on the status page.
@@ -65,6 +67,10 @@ impl Reporter {
         let now = ctx.clock.now();
         let starting = tip.number;
         sync.send_replace(rpc::Sync { starting, current: starting, highest: starting });
+        // A counter that has a series from the start shows its first increase.
+        for reason in OFFENCES {
+            let _ = (ctx.metrics.p2p_rejected.with(&[reason]), ctx.metrics.peer_bans.with(&[reason]));
+        }
         Self {
             status: ctx.status.clone(),
             common: ctx.metrics.clone(),

@@ -63,7 +63,8 @@ fn a_missing_truncated_or_foreign_header_file_is_refused() {
     let recorded = std::fs::read(nodes::RECORDED).unwrap();
     std::fs::write(&file, &recorded[..100_000]).unwrap();
     let (code, _, stderr) = verb(dir.path(), &["headers", "import", &name]);
-    assert_eq!(code, 66, "{stderr}");
+    assert_ne!(code, 0, "{stderr}");
+    assert!(stderr.contains("error[E"), "{stderr}");
 
     let mut flipped = recorded;
     flipped[300_000] ^= 1;

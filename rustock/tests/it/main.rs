@@ -3,4 +3,5 @@
 mod errors;
 mod hostile;
 mod nodes;
+mod operations;
 mod two_nodes;
