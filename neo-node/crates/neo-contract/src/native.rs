@@ -1,7 +1,8 @@
 //! Native contracts as they appear on the chain: hash, executable file and manifest at each height.
 //!
-//! What their methods do is not here yet. Mirrors `Native/NativeContract.cs` and the attributes of its subclasses.
+//! What their methods do is not here yet, except for those of CryptoLib ([`crypto_lib`]). Mirrors `Native/NativeContract.cs` and the attributes of its subclasses.
 
+pub mod crypto_lib;
 mod table;
 
 use neo_base::{UInt160, account::interop_id};

@@ -132,7 +132,7 @@ fn target_power(element: &blst_fp12, scalar: &[u8; 32]) -> blst_fp12 {
         for bit in (0..8).rev() {
             power = power * power;
             if (byte >> bit) & 1 == 1 {
-                power = power * *element;
+                power *= *element;
             }
         }
     }

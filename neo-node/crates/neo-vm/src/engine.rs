@@ -705,3 +705,6 @@ impl<H: Host> Engine<H> {
 fn out_of_script(position: usize) -> Fault {
     Fault::OutOfScript(i64::try_from(position).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests;
