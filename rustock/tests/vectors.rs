@@ -1,7 +1,7 @@
 //! Runs every file of `$VECTORS_DIR/rustock` (see `shared_vendor::testing::vectors`). Runners are in `vectors/`, one
 //! module per area; each claims files by folder and shape.
 
-#![allow(missing_docs, unreachable_pub, clippy::needless_pass_by_value)] // not an interface
+#![allow(missing_docs, unreachable_pub, clippy::needless_pass_by_value, clippy::print_stdout)] // not an interface
 
 use shared_vendor::testing::vectors;
 

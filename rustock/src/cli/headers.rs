@@ -20,7 +20,7 @@ use shared_vendor::{
 
 use super::{
     HEADER_NOT_LINKED, HEADER_REFUSED,
-    lines::{self, LineError, Lines},
+    lines::{self, Entry, LineError, Lines},
     now, open_chain, params, store_report,
 };
 use crate::{
@@ -38,9 +38,10 @@ const BATCH: usize = 2048;
 pub enum Command {
     /// Check every rule over a file of headers, without a database
     ///
-    /// Each line is `number hash hashForMergedMining headerRlp`. A file that does not begin at genesis begins at a
-    /// checkpoint: the first header is trusted to be on the chain. Its own proof of work is checked, its difficulty,
-    /// gas limit and gas price against its parent are not; fork-detection data is compared from the 450th header on.
+    /// Each line is `number hash hashForMergedMining headerRlp`; headers in RLP, one after another, work too. A file
+    /// that does not begin at genesis begins at a checkpoint: the first header is trusted to be on the chain. Its own
+    /// proof of work is checked, its difficulty, gas limit and gas price against its parent are not; fork-detection
+    /// data is compared from the 450th header on.
     Verify {
         /// The file; `-` is standard input
         file: PathBuf,
@@ -147,11 +148,11 @@ fn verify<D: Daemon>(
 }
 
 impl Progress {
-    fn extend(&mut self, params: &Params, now: Timestamp, checkpoint: Option<BlockHash>, lines: &[String]) {
-        let parsed: Vec<_> = lines
-            .par_iter()
-            .map(|line| {
-                let header = lines::parse(params, line).map_err(|error| (None, error.into()))?;
+    fn extend(&mut self, params: &Params, now: Timestamp, checkpoint: Option<BlockHash>, entries: &[Entry]) {
+        let parsed: Vec<_> = lines::parse(params, entries)
+            .into_par_iter()
+            .map(|header| {
+                let header = header.map_err(|error| (None, error.into()))?;
                 let number = header.number();
                 Step::read(params, header, now).map_err(|rule| (Some(number), rule.into()))
             })
@@ -273,7 +274,7 @@ fn import<D: Daemon>(loaded: &Loaded<D>, file: &Path) -> Result<(), Report> {
         if batch.is_empty() {
             break;
         }
-        let parsed: Vec<_> = batch.par_iter().map(|line| lines::parse(chain.params(), line)).collect();
+        let parsed = lines::parse(chain.params(), &batch);
         let mut headers = Vec::with_capacity(parsed.len());
         let mut broken = None;
         for (index, header) in (1..).zip(parsed) {

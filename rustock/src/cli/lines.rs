@@ -9,25 +9,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
+use rayon::prelude::*;
 use shared_vendor::{
     exit::{self, Report},
     hex,
 };
 
 use crate::{
-    codec::{DecodeError, decode_header, hash_for_merged_mining},
+    codec::{DecodeError, decode_headers, hash_for_merged_mining},
     params::Params,
-    types::Header,
+    types::{BlockHash, Hash32, Header},
 };
 
-/// Longest line, in bytes: a header of half a mebibyte.
-const MAX_LINE: u64 = 1 << 20;
+/// Headers decoded together on one core: enough to fill the lanes of the hash.
+const PARSE_AT_ONCE: usize = 64;
+
+/// Longest entry, in bytes; as a line it is a header of half a mebibyte.
+const MAX_ENTRY: u64 = 1 << 20;
 
 /// Why a line is not a header of the network.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LineError {
-    /// The line has another form.
-    #[error("the line is not `number hash hashForMergedMining headerRlp`")]
+    /// The entry has another form.
+    #[error("neither a line `number hash hashForMergedMining headerRlp` nor an RLP list")]
     Form,
     /// The RLP is not a header.
     #[error(transparent)]
@@ -48,74 +53,138 @@ impl LineError {
     }
 }
 
+/// One header of a file, not read yet.
+pub(super) enum Entry {
+    /// A line of text.
+    Line(String),
+    /// The RLP of a header, or what is there instead.
+    Rlp(Vec<u8>),
+}
+
 /// A header file that is being read.
 pub(super) struct Lines {
     input: Box<dyn BufRead>,
-    /// The file holds bytes, not text: it begins with the prefix of an RLP list.
-    binary: bool,
     path: PathBuf,
 }
 
 impl Lines {
     /// Opens a file; `-` is standard input.
     pub(super) fn open(path: &Path) -> Result<Self, Report> {
-        let mut input: Box<dyn BufRead> = if path == Path::new("-") {
+        let input: Box<dyn BufRead> = if path == Path::new("-") {
             Box::new(BufReader::new(io::stdin()))
         } else {
             Box::new(BufReader::new(File::open(path).map_err(|err| unreadable(path, &err))?))
         };
-        let binary = input.fill_buf().map_err(|err| unreadable(path, &err))?.first() >= Some(&0xc0);
-        Ok(Self { input, binary, path: path.to_path_buf() })
+        Ok(Self { input, path: path.to_path_buf() })
     }
 
-    /// Up to `count` more lines; none at the end of the file. From bytes, each line is the RLP alone.
-    pub(super) fn next(&mut self, count: usize) -> Result<Vec<String>, Report> {
-        let mut lines = Vec::new();
-        while lines.len() < count {
-            if self.binary {
-                match read_item(&mut self.input).map_err(|err| unreadable(&self.path, &err))? {
-                    Some(item) => lines.push(hex::encode(item)),
-                    None => break,
-                }
-                continue;
+    /// Up to `count` more entries; none at the end of the file.
+    pub(super) fn next(&mut self, count: usize) -> Result<Vec<Entry>, Report> {
+        let mut entries = Vec::new();
+        while entries.len() < count {
+            match self.entry().map_err(|err| unreadable(&self.path, &err))? {
+                Some(entry) => entries.push(entry),
+                None => break,
             }
-            let mut line = String::new();
-            let mut bounded = self.input.by_ref().take(MAX_LINE);
-            if bounded.read_line(&mut line).map_err(|err| unreadable(&self.path, &err))? == 0 {
-                break;
-            }
-            lines.push(line);
         }
-        Ok(lines)
+        Ok(entries)
+    }
+
+    fn entry(&mut self) -> io::Result<Option<Entry>> {
+        let Some(first) = self.input.fill_buf()?.first().copied() else { return Ok(None) };
+        if first >= 0xc0 {
+            return self.rlp().map(Some);
+        }
+        let mut line = Vec::new();
+        self.input.by_ref().take(MAX_ENTRY).read_until(b'\n', &mut line)?;
+        Ok(Some(Entry::Line(String::from_utf8_lossy(&line).into_owned())))
+    }
+
+    /// The list that begins here; what cannot be one is left to the decoder to refuse.
+    fn rlp(&mut self) -> io::Result<Entry> {
+        let mut bytes = Vec::new();
+        self.input.by_ref().take(1).read_to_end(&mut bytes)?;
+        let short = u64::from(bytes.first().map_or(0, |first| first & 0x3f));
+        let len = match short.checked_sub(55) {
+            None | Some(0) => short,
+            Some(digits) => {
+                self.input.by_ref().take(digits).read_to_end(&mut bytes)?;
+                let digits = bytes.get(1..).unwrap_or_default();
+                digits
+                    .iter()
+                    .fold(0_u64, |len, digit| len.saturating_mul(256).saturating_add(u64::from(*digit)))
+            }
+        };
+        self.input.by_ref().take(len.min(MAX_ENTRY)).read_to_end(&mut bytes)?;
+        Ok(Entry::Rlp(bytes))
     }
 }
 
-/// The header of a line; what the line states must be what the header is.
-pub(super) fn parse(params: &Params, line: &str) -> Result<Header, LineError> {
-    let line = line.trim_ascii_end();
-    if !line.is_empty() && !line.contains(' ') {
-        return Ok(decode_header(params, hex::decode(line).map_err(|_| LineError::Form)?.into())?);
+/// The headers of entries; what a line states must be what its header is.
+pub(super) fn parse(params: &Params, entries: &[Entry]) -> Vec<Result<Header, LineError>> {
+    entries.par_chunks(PARSE_AT_ONCE).flat_map_iter(|entries| parse_chunk(params, entries)).collect()
+}
+
+fn parse_chunk(params: &Params, entries: &[Entry]) -> Vec<Result<Header, LineError>> {
+    let (wires, stated): (Vec<_>, Vec<_>) = entries
+        .iter()
+        .map(|entry| match entry {
+            Entry::Rlp(bytes) => (Bytes::copy_from_slice(bytes), Ok(None)),
+            Entry::Line(line) => match Stated::read(line) {
+                Ok((wire, stated)) => (wire, Ok(Some(stated))),
+                Err(error) => (Bytes::new(), Err(error)),
+            },
+        })
+        .unzip();
+    let headers = decode_headers(params, wires);
+    let pairs = headers.into_iter().zip(stated);
+    pairs
+        .map(|(header, stated)| {
+            let (stated, header) = (stated?, header?);
+            if let Some(stated) = stated {
+                stated.check(params, &header)?;
+            }
+            Ok(header)
+        })
+        .collect()
+}
+
+/// What a line says about its header.
+struct Stated {
+    number: u64,
+    hash: BlockHash,
+    mining: Hash32,
+}
+
+impl Stated {
+    fn read(line: &str) -> Result<(Bytes, Self), LineError> {
+        let mut words = line.trim_ascii_end().split(' ');
+        let mut word = || words.next().ok_or(LineError::Form);
+        let (number, hash, mining, rlp) = (word()?, word()?, word()?, word()?);
+        if words.next().is_some() {
+            return Err(LineError::Form);
+        }
+        let wire = hex::decode(rlp).map_err(|_| LineError::Form)?;
+        let stated = Self {
+            number: number.parse().map_err(|_| LineError::Form)?,
+            hash: hash.parse().map_err(|_| LineError::Form)?,
+            mining: mining.parse().map_err(|_| LineError::Form)?,
+        };
+        Ok((wire.into(), stated))
     }
-    let mut words = line.split(' ');
-    let mut word = || words.next().ok_or(LineError::Form);
-    let (number, hash, mining, rlp) = (word()?, word()?, word()?, word()?);
-    let number: u64 = number.parse().map_err(|_| LineError::Form)?;
-    let (hash, mining) =
-        (hash.parse().map_err(|_| LineError::Form)?, mining.parse().map_err(|_| LineError::Form)?);
-    if words.next().is_some() {
-        return Err(LineError::Form);
+
+    fn check(&self, params: &Params, header: &Header) -> Result<(), LineError> {
+        if header.number().0 != self.number {
+            return Err(LineError::Stated("number"));
+        }
+        if header.hash() != self.hash {
+            return Err(LineError::Stated("hash"));
+        }
+        if hash_for_merged_mining(params, header).is_some_and(|actual| actual != self.mining) {
+            return Err(LineError::Stated("hash for merged mining"));
+        }
+        Ok(())
     }
-    let header = decode_header(params, hex::decode(rlp).map_err(|_| LineError::Form)?.into())?;
-    if header.number().0 != number {
-        return Err(LineError::Stated("number"));
-    }
-    if header.hash() != hash {
-        return Err(LineError::Stated("hash"));
-    }
-    if hash_for_merged_mining(params, &header).is_some_and(|actual| actual != mining) {
-        return Err(LineError::Stated("hash for merged mining"));
-    }
-    Ok(header)
 }
 
 /// The line of a header.
@@ -124,28 +193,6 @@ pub(super) fn write(params: &Params, header: &Header, out: &mut String) {
     let rlp = hex::encode(header.wire());
     // writing to a string cannot fail
     let _ = writeln!(out, "{} {} {mining} {rlp}", header.number(), header.hash());
-}
-
-/// The next RLP list of the stream, whole; `None` at its end.
-fn read_item(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
-    let Some(first) = input.fill_buf()?.first().copied() else { return Ok(None) };
-    let digits = usize::from(first.saturating_sub(0xf7));
-    let mut item = vec![0; digits.saturating_add(1)];
-    input.read_exact(&mut item)?;
-    let length = match digits {
-        0 => u64::from(first.saturating_sub(0xc0)),
-        _ => item.iter().skip(1).fold(0, |length, digit| length << 8 | u64::from(*digit)),
-    };
-    if first < 0xc0 || length > MAX_LINE {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "not the RLP of a header"));
-    }
-    let whole = u64::try_from(item.len()).unwrap_or(u64::MAX).saturating_add(length);
-    input.by_ref().take(length).read_to_end(&mut item)?;
-    if u64::try_from(item.len()) == Ok(whole) {
-        Ok(Some(item))
-    } else {
-        Err(io::ErrorKind::UnexpectedEof.into())
-    }
 }
 
 fn unreadable(path: &Path, err: &io::Error) -> Report {
@@ -157,18 +204,8 @@ mod tests {
     use super::*;
     use crate::codec::genesis;
 
-    #[test]
-    fn headers_as_bytes_are_read_one_by_one_and_a_cut_or_foreign_file_is_refused() {
-        let params = Params::regtest();
-        let wire = genesis(&params).unwrap().wire().clone();
-        let twice = [wire.as_ref(), &wire].concat();
-        let mut input = twice.as_slice();
-        assert_eq!(read_item(&mut input).unwrap().as_deref(), Some(wire.as_ref()));
-        assert_eq!(read_item(&mut input).unwrap().as_deref(), Some(wire.as_ref()));
-        assert_eq!(read_item(&mut input).unwrap(), None);
-        assert_eq!(parse(&params, &hex::encode(&wire)).unwrap().wire(), &wire);
-        assert!(read_item(&mut &twice[..100]).is_err());
-        assert!(read_item(&mut &[0xff_u8; 20][..]).is_err());
+    fn read(bytes: &'static [u8]) -> Vec<Entry> {
+        Lines { input: Box::new(bytes), path: PathBuf::new() }.next(10).unwrap()
     }
 
     #[test]
@@ -177,13 +214,24 @@ mod tests {
         let header = genesis(&params).unwrap();
         let mut line = String::new();
         write(&params, &header, &mut line);
-        assert_eq!(parse(&params, &line).unwrap(), header);
-        let stated =
-            |from: &str, to: &str| parse(&params, &line.replacen(from, to, 1)).unwrap_err().to_string();
+        let parse = |line: String| super::parse(&params, &[Entry::Line(line)]).remove(0);
+        assert_eq!(parse(line.clone()).unwrap(), header);
+        let stated = |from: &str, to: &str| parse(line.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(stated("0 ", "1 ").contains("number"));
         assert!(stated("8ea789", "8ea788").contains("the hash of"));
-        assert!(stated(" f901d6", " ").contains("line"), "odd RLP");
-        assert!(stated(" ", "").contains("line"));
-        assert!(matches!(parse(&params, ""), Err(LineError::Form)));
+        assert!(stated(" f901d6", " ").contains("RLP"));
+        assert!(stated(" f", " ").contains("line"), "odd number of digits");
+        assert!(matches!(parse(String::new()), Err(LineError::Form)));
+    }
+
+    #[test]
+    fn lists_without_separators_are_cut_at_their_lengths() {
+        let lens = |bytes| -> Vec<usize> {
+            let entries = read(bytes);
+            entries.iter().map(|entry| if let Entry::Rlp(bytes) = entry { bytes.len() } else { 0 }).collect()
+        };
+        assert_eq!(lens(b"\xc0\xc2\x01\x02\xc1\x01"), [1, 3, 2]);
+        assert_eq!(lens(b"\xf9\xff\xff\x00"), [4], "cut short: left to the decoder");
+        assert_eq!(lens(b"7 x\n\xc0"), [0, 1]);
     }
 }
