@@ -306,6 +306,7 @@ fn nodes(upgrades: &Upgrades, transitions: [(u32, u32); 3]) -> NodeRules {
     NodeRules {
         flux: upgrades.height(Upgrade::Flux),
         halving: upgrades.height(Upgrade::Halving),
+        p2sh_nodes: upgrades.height(Upgrade::P2shNodes),
         pon: upgrades.height(Upgrade::Pon),
         transitions: transitions.map(|(begin, end)| Transition { begin, end }),
     }

@@ -61,6 +61,8 @@ pub struct NodeRules {
     pub flux: Option<u32>,
     /// First height of the halving's periods.
     pub halving: Option<u32>,
+    /// First height of version 6 and its P2SH collateral.
+    pub p2sh_nodes: Option<u32>,
     /// First height of proof of node's periods.
     pub pon: Option<u32>,
     /// Collateral changes, smallest tier first.
@@ -77,6 +79,18 @@ impl NodeRules {
             (collateral == old && height < transition.end)
                 || (collateral == new && height >= transition.begin)
         })
+    }
+
+    /// True from the halving on.
+    #[must_use]
+    pub fn is_halving_active(&self, height: u32) -> bool {
+        at(self.halving, height)
+    }
+
+    /// True from version 6 on.
+    #[must_use]
+    pub fn is_p2sh_nodes_active(&self, height: u32) -> bool {
+        at(self.p2sh_nodes, height)
     }
 
     /// A confirmed node whose last CONFIRM is older than this many blocks expires.
@@ -159,6 +173,7 @@ pub(crate) mod tests {
     pub(crate) const MAIN: NodeRules = NodeRules {
         flux: Some(835_554),
         halving: Some(1_076_532),
+        p2sh_nodes: Some(1_549_500),
         pon: Some(2_020_000),
         transitions: [
             Transition { begin: 1_076_532, end: 1_086_612 },
