@@ -1,5 +1,7 @@
 //! Drives the built daemon from outside. One binary for all daemon tests.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // a test's failure is a panic, in its helpers too
+
 mod errors;
 mod hostile;
 mod nodes;
