@@ -184,20 +184,37 @@ fn field(bytes: &[u8]) -> Option<blst_fp> {
     (field_bytes(&value) == *bytes).then_some(value)
 }
 
-#[allow(unsafe_code)] // the safe interface of blst has no access to coefficients
+/// `blst` keeps coefficients in Montgomery form and its safe interface does not convert them, but it multiplies: the
+/// product of two field elements `a` and `b` there is `a * b / 2^384`, and `b = 2^768` makes that the Montgomery form of `a`.
 fn from_big_endian(bytes: &[u8; FIELD]) -> blst_fp {
-    let mut value = blst_fp::default();
-    // SAFETY: both pointers are valid for the 48 bytes that the function reads and the coefficient that it writes.
-    unsafe { blst::blst_fp_from_bendian(&raw mut value, bytes.as_ptr()) };
+    const TWO_TO_768: [u64; 6] = [
+        0xf4df_1f34_1c34_1746,
+        0x0a76_e6a6_09d1_04f1,
+        0x8de5_476c_4c95_b6d5,
+        0x67eb_88a9_939d_83c0,
+        0x9a79_3e85_b519_952d,
+        0x1198_8fe5_92ca_e3aa,
+    ];
+    let mut plain = [0u64; 6];
+    for (limb, chunk) in plain.iter_mut().zip(bytes.rchunks_exact(8)) {
+        *limb = chunk.iter().fold(0, |limb, byte| (limb << 8) | u64::from(*byte));
+    }
+    let [low, _] = (embed(plain) * embed(TWO_TO_768)).fp6;
+    let [pair, ..] = low.fp2;
+    let [value, _] = pair.fp;
     value
 }
 
-#[allow(unsafe_code)] // as above
 fn field_bytes(value: &blst_fp) -> [u8; FIELD] {
-    let mut bytes = [0; FIELD];
-    // SAFETY: both pointers are valid for the coefficient that the function reads and the 48 bytes that it writes.
-    unsafe { blst::blst_bendian_from_fp(bytes.as_mut_ptr(), value) };
-    bytes
+    let bytes = embed(value.l).to_bendian();
+    *bytes.first_chunk().expect("twelve coefficients are more than one")
+}
+
+/// The element whose lowest coefficient has these limbs, and no others.
+fn embed(limbs: [u64; 6]) -> blst_fp12 {
+    let zero2 = blst_fp2 { fp: [blst_fp { l: [0; 6] }; 2] };
+    let low2 = blst_fp2 { fp: [blst_fp { l: limbs }, blst_fp { l: [0; 6] }] };
+    blst_fp12 { fp6: [blst_fp6 { fp2: [low2, zero2, zero2] }, blst_fp6 { fp2: [zero2; 3] }] }
 }
 
 #[cfg(test)]

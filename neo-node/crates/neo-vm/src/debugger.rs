@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::{Engine, Host, State};
 
-/// Runs an engine in steps and up to break points of the entry script.
+/// Runs an engine in steps and up to break points, which hold in every script.
 #[derive(Debug, Default)]
 pub struct Debugger {
     break_points: BTreeSet<usize>,
