@@ -59,6 +59,9 @@ pub enum BlockRefusal {
     /// The parent is not in the tree.
     #[error("unknown parent")]
     UnknownParent,
+    /// The block is not after its parent; the tree relies on that.
+    #[error("not after its parent")]
+    NotAfterParent,
     /// The block's slot has not begun.
     #[error("block of a future slot")]
     FutureSlot,
@@ -248,8 +251,9 @@ impl ForkChoice {
     /// # Errors
     /// The rule that is broken.
     pub fn check_block(&self, slot: Slot, parent_root: &Root) -> Result<(), BlockRefusal> {
-        if self.tree.position(parent_root).is_none() {
-            return Err(BlockRefusal::UnknownParent);
+        let parent = self.tree.get(parent_root).ok_or(BlockRefusal::UnknownParent)?;
+        if slot <= parent.block.slot {
+            return Err(BlockRefusal::NotAfterParent);
         }
         if slot > self.current_slot() {
             return Err(BlockRefusal::FutureSlot);

@@ -126,10 +126,9 @@ impl State {
         taken
     }
 
-    /// Reserves exit churn for a balance and gives the epoch of its exit. Mirrors
-    /// `compute_exit_epoch_and_update_churn`.
-    pub fn reserve_exit_epoch(&mut self, params: &Params, exit_balance: Nano) -> Epoch {
-        let per_epoch = self.activation_exit_churn_limit(params);
+    /// Reserves exit churn for a balance and gives the epoch of its exit; `per_epoch` is
+    /// [`State::activation_exit_churn_limit`]. Mirrors `compute_exit_epoch_and_update_churn`.
+    pub fn reserve_exit_epoch(&mut self, params: &Params, exit_balance: Nano, per_epoch: Nano) -> Epoch {
         let floor = params.activation_exit_epoch(self.current_epoch(params));
         let mut epoch = self.earliest_exit_epoch.max(floor);
         let mut left =
@@ -146,11 +145,17 @@ impl State {
 
     /// Starts a validator's exit, unless it has one. Mirrors `initiate_validator_exit`.
     pub fn initiate_exit(&mut self, params: &Params, index: ValidatorIndex) {
+        let per_epoch = self.activation_exit_churn_limit(params);
+        self.initiate_exit_within(params, index, per_epoch);
+    }
+
+    /// As [`State::initiate_exit`] for many exits of one epoch, with the churn limit computed once.
+    pub fn initiate_exit_within(&mut self, params: &Params, index: ValidatorIndex, per_epoch: Nano) {
         let Some(validator) = self.validators.get(index) else { return };
         if validator.exit_epoch != FAR_FUTURE {
             return;
         }
-        let exit = self.reserve_exit_epoch(params, validator.effective_balance);
+        let exit = self.reserve_exit_epoch(params, validator.effective_balance, per_epoch);
         self.set_exit(index, exit, exit.saturating_add(params.min_validator_withdrawability_delay));
     }
 

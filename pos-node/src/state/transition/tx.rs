@@ -467,7 +467,8 @@ fn unbond<S: Store>(
     let release_epoch = if state.validators.is_exiting(index) {
         validator.withdrawable_epoch
     } else {
-        let exit = state.reserve_exit_epoch(params, worth.max(POS));
+        let churn = state.activation_exit_churn_limit(params);
+        let exit = state.reserve_exit_epoch(params, worth.max(POS), churn);
         exit.saturating_add(params.min_validator_withdrawability_delay)
     };
     if is_owner {

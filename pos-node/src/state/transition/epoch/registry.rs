@@ -8,6 +8,7 @@ use crate::types::{params::Params, primitives::FAR_FUTURE};
 pub fn process(state: &mut State, params: &Params) {
     let epoch = state.current_epoch(params);
     let activation = params.activation_exit_epoch(epoch);
+    let churn = state.activation_exit_churn_limit(params);
     for index in (0..).take(state.validators.len()) {
         let Some(validator) = state.validators.get(index) else { continue };
         if validator.activation_eligibility_epoch == FAR_FUTURE
@@ -19,7 +20,7 @@ pub fn process(state: &mut State, params: &Params) {
         } else if state.validators.is_active(index, epoch)
             && validator.effective_balance <= params.ejection_balance
         {
-            state.initiate_exit(params, index);
+            state.initiate_exit_within(params, index, churn);
         } else if validator.activation_epoch == FAR_FUTURE
             && validator.activation_eligibility_epoch <= state.finality.finalized.epoch
             && let Some(slot) = state.validators.activation_epoch.at_mut(index)
