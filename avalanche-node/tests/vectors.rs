@@ -15,6 +15,8 @@ mod consensus;
 mod economy;
 #[path = "vectors/network.rs"]
 mod network;
+#[path = "vectors/proposers.rs"]
+mod proposers;
 #[path = "vectors/storage.rs"]
 mod storage;
 
@@ -24,10 +26,18 @@ fn main() -> std::process::ExitCode {
 
 fn claim(file: &File<'_>) -> Option<Claim> {
     let shape = Shape::of(file);
-    [basics::claim, chains::claim, consensus::claim, economy::claim, network::claim, storage::claim]
-        .into_iter()
-        .find_map(|area| area(file, &shape))
-        .or_else(|| not_run(file.path))
+    [
+        basics::claim,
+        chains::claim,
+        consensus::claim,
+        economy::claim,
+        network::claim,
+        proposers::claim,
+        storage::claim,
+    ]
+    .into_iter()
+    .find_map(|area| area(file, &shape))
+    .or_else(|| not_run(file.path))
 }
 
 /// The keys of a JSON file, or of the first element of an array.
