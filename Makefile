@@ -23,7 +23,7 @@ run: bootstrap ## Start every local network on loopback with live progress; Ctrl
 	@scripts/run
 
 build: bootstrap ## Release binaries under target/release
-	@scripts/each build --release
+	@BUILD_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null)" BUILD_RUSTC="$$(rustc --version)" scripts/each build --release
 
 test: bootstrap ## Every test of every project: unit, property, golden, vector, daemon
 	@scripts/test
@@ -63,7 +63,7 @@ uninstall: ## Reverse of install; data and configuration stay
 
 docker: ## Image of CHAIN
 	@test -n "$(CHAIN)" || { echo "docker: say CHAIN=<daemon>"; exit 2; }
-	docker build --file $(CHAIN)/Dockerfile --tag $(CHAIN) .
+	docker build --build-arg COMMIT="$$(git rev-parse --short HEAD)" --file $(CHAIN)/Dockerfile --tag $(CHAIN) .
 
 deps-check: ## Manifests and lock files agree with scripts/deps.toml
 	@scripts/deps check
