@@ -78,7 +78,7 @@ pub fn format_number(value: f64) -> String {
     if digits == "0" {
         return format!("{sign}0");
     }
-    if point > count.max(15) || point < -4 {
+    if point > count.max(15) || point < -3 {
         let (first, rest) = digits.split_at(1);
         let fraction = if rest.is_empty() { String::new() } else { format!(".{rest}") };
         let exponent_sign = if exponent < 0 { '-' } else { '+' };
