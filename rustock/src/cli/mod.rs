@@ -7,6 +7,7 @@ mod lines;
 use std::{ffi::OsString, sync::Arc};
 
 use clap::Subcommand;
+use serde_json::Value;
 use shared_vendor::{
     app::{Context, Daemon, Loaded},
     clock::Clock as _,
@@ -19,6 +20,7 @@ use crate::{
     config::Config,
     node,
     params::{Network, Params},
+    rpc,
     store::{Store, StoreError, schema::SCHEMA_VERSION},
     types::Timestamp,
 };
@@ -61,6 +63,10 @@ impl Daemon for Rustock {
             genesis: genesis.hash.to_string(),
             format: SCHEMA_VERSION,
         })
+    }
+
+    fn openrpc() -> Value {
+        rpc::methods().openrpc(Self::NAME, Self::VERSION)
     }
 
     fn command(command: Command, loaded: &Loaded<Self>) -> Result<(), Report> {

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     chain::{Chain, InsertError, Inserted},
-    codec::decode_header,
+    codec::decode_headers,
     store::StoreError,
     sync::Imported,
     types::{Blame, Header, Timestamp},
@@ -50,8 +50,7 @@ fn import(
     top: BlockId,
     headers: Vec<Bytes>,
 ) -> (Imported, Option<Inserted>, Option<StoreError>) {
-    let decoded: Result<Vec<Header>, _> =
-        headers.into_iter().map(|wire| decode_header(chain.params(), wire)).collect();
+    let decoded: Result<Vec<Header>, _> = decode_headers(chain.params(), headers).into_iter().collect();
     let headers = match decoded {
         Ok(headers) if headers.last().is_some_and(|last| last.hash() == top.hash) => headers,
         Ok(_) => return (Imported::Invalid, None, None),

@@ -20,8 +20,10 @@ pub(super) fn add(methods: &mut Methods<Context>) {
     });
     methods.add(Spec::open("eth_mining", "Whether the node mines: never", &[]), |_, _| Ok(json!(false)));
     methods.add(Spec::open("eth_hashrate", "Work of the node's miner: none", &[]), |_, _| Ok(quantity(0_u8)));
-    methods.add(Spec::open("eth_syncing", "False, or how far synchronisation is", &[]), |ctx, _| {
-        let sync = *ctx.sync.borrow();
+    methods.add_blocking(Spec::open("eth_syncing", "False, or how far synchronisation is", &[]), |ctx, _| {
+        let mut sync = *ctx.sync.borrow();
+        // The sample is up to a second old; the tip is not.
+        sync.current = ctx.blocks.best().map_or(sync.current, |best| best.header.number());
         Ok(if sync.is_syncing() {
             json!({
                 "startingBlock": quantity(sync.starting.0),

@@ -32,3 +32,18 @@ fn every_metric_of_dashboard_and_alerts_is_exported() {
     assert!(missing.is_empty(), "{missing:?} are not among {exported:?}");
     assert_eq!(node.signal("TERM").exit_code(), 0);
 }
+
+#[test]
+fn the_parity_table_lists_every_method_that_is_served() {
+    let readme = include_str!("../../README.md");
+    let table = readme.split("| RPC method |").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+    let listed: BTreeSet<&str> =
+        table.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
+    let methods = rustock::rpc::methods();
+    let served: BTreeSet<&str> = methods.names().collect();
+    assert_eq!(
+        listed.difference(&served).copied().filter(|name| *name != "two_nodes").collect::<Vec<_>>(),
+        [""; 0]
+    );
+    assert_eq!(served.difference(&listed).collect::<Vec<_>>(), [&""; 0]);
+}
