@@ -25,7 +25,7 @@ fn help_and_version_go_to_stdout_and_are_clean() {
         }
     }
     let (_, out, _) = parts(&run(demo(), home.path(), &["version", "--json"]));
-    assert!(out.starts_with("{\"commit\":\"") && out.contains("\"name\":\"demo\""), "{out}");
+    assert!(out.starts_with("{\"name\":\"demo\",\"version\":") && out.contains("\"commit\":"), "{out}");
     let (_, out, _) = parts(&run(demo(), home.path(), &["help", "E0201"]));
     assert!(out.starts_with("E0201: ") && out.contains("Exit code: 75"), "{out}");
 }
