@@ -102,16 +102,20 @@ pub struct BlockChanges {
 
 /// Where a collateral stood before a block changed it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Before {
-    started: Option<Node>,
-    dos: Option<Node>,
-    confirmed: Option<Node>,
-    delegates: Option<Vec<PublicKey>>,
+pub struct Before {
+    /// Among the started nodes.
+    pub started: Option<Node>,
+    /// On the DoS list.
+    pub dos: Option<Node>,
+    /// Among the confirmed nodes.
+    pub confirmed: Option<Node>,
+    /// Its delegate keys.
+    pub delegates: Option<Vec<PublicKey>>,
 }
 
-/// Everything that takes a block's changes back.
+/// Everything that takes a block's changes back: all collaterals it touched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Undo(BTreeMap<OutPoint, Before>);
+pub struct Undo(pub BTreeMap<OutPoint, Before>);
 
 /// The node list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
