@@ -41,6 +41,9 @@ pub enum RestoreError {
     /// The undo data says that the transaction was gone, but it has unspent outputs.
     #[error("an output to be restored was not the last of its transaction")]
     OriginUnexpected,
+    /// No transaction has so many outputs.
+    #[error("an output to be restored has an index that no transaction reaches")]
+    IndexTooLarge,
 }
 
 impl Coins {
@@ -91,6 +94,9 @@ impl Coins {
             (Some(_), Some(_)) => return Err(RestoreError::OriginUnexpected),
         };
         let index = usize::try_from(index).unwrap_or(usize::MAX);
+        if index >= MAX_OUTPUTS {
+            return Err(RestoreError::IndexTooLarge);
+        }
         if coins.outputs.len() <= index {
             coins.outputs.resize(index.saturating_add(1), None);
         }
@@ -250,6 +256,7 @@ mod tests {
         assert_eq!(Coins::restore(Some(two), 0, inner.clone()), Err(RestoreError::NotSpent));
         assert_eq!(Coins::restore(None, 0, inner), Err(RestoreError::OriginMissing));
         let last = one.clone().spend(1).expect("unspent");
+        assert_eq!(Coins::restore(None, u32::MAX, last.clone()), Err(RestoreError::IndexTooLarge));
         assert_eq!(Coins::restore(Some(one), 0, last), Err(RestoreError::OriginUnexpected));
     }
 

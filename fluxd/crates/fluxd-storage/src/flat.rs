@@ -282,32 +282,34 @@ impl Scan {
                 return Ok(None);
             }
             let start = self.offset;
-            if let Some(block) = self.block_here()?
-                && let Ok(offset) = u32::try_from(start + u64::from(PREFIX))
-            {
-                return Ok(Some((Position { file: self.number, offset }, block)));
+            let mut prefix = [0; 8];
+            if !read_whole(&mut self.file, &mut prefix)? {
+                self.file.seek(SeekFrom::Start(start + 1))?;
+            } else if let Some(size) = self.block_size(prefix) {
+                if let Some(block) = self.block(size)?
+                    && let Ok(offset) = u32::try_from(start + u64::from(PREFIX))
+                {
+                    self.offset = start + u64::from(PREFIX) + u64::from(size);
+                    return Ok(Some((Position { file: self.number, offset }, block)));
+                }
+                self.file.seek(SeekFrom::Start(start + 1))?;
+            } else {
+                self.file.seek_relative(1 - i64::from(PREFIX))?;
             }
-            self.file.seek(SeekFrom::Start(start + 1))?;
             self.offset = start + 1;
         }
     }
 
-    fn block_here(&mut self) -> io::Result<Option<Block>> {
-        let mut prefix = [0; 8];
-        if !read_whole(&mut self.file, &mut prefix)? {
-            return Ok(None);
-        }
+    fn block_size(&self, prefix: [u8; 8]) -> Option<u32> {
         let [a, b, c, d, size @ ..] = prefix;
         let size = u32::from_le_bytes(size);
-        if [a, b, c, d] != self.magic || !BLOCK_SIZES.contains(&size) {
-            return Ok(None);
-        }
+        ([a, b, c, d] == self.magic && BLOCK_SIZES.contains(&size)).then_some(size)
+    }
+
+    fn block(&mut self, size: u32) -> io::Result<Option<Block>> {
         let mut payload = vec![0; usize::try_from(size).unwrap_or(usize::MAX)];
-        if !read_whole(&mut self.file, &mut payload)? {
-            return Ok(None);
-        }
-        self.offset += u64::from(PREFIX) + u64::from(size);
-        Ok(Block::from_bytes(&payload).ok())
+        let whole = read_whole(&mut self.file, &mut payload)?;
+        Ok(Block::from_bytes(&payload).ok().filter(|_| whole))
     }
 }
 
