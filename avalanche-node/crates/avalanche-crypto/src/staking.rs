@@ -2,6 +2,8 @@
 //! validity, extensions and the certificate's own signature are not looked at. A strict X.509 parser must never see
 //! certificates of peers or blocks. Mirrors `staking/parse.go` and `staking/verify.go`.
 
+mod issue;
+
 use std::fmt;
 
 use avalanche_ids::NodeId;
@@ -11,6 +13,8 @@ use ring::{
 };
 
 use crate::der::{CONTEXT_0, Der, INTEGER, OBJECT_ID, SEQUENCE};
+
+pub use issue::self_signed;
 
 /// Longest certificate, in bytes of DER.
 pub const MAX_CERTIFICATE_LEN: usize = 2048;
@@ -59,6 +63,19 @@ pub struct InvalidSignature;
 enum PublicKey {
     Rsa { modulus: Vec<u8> },
     P256 { point: Vec<u8> },
+}
+
+/// How a peer signs a TLS 1.3 handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandshakeScheme {
+    /// ECDSA over P-256 with SHA-256.
+    EcdsaP256Sha256,
+    /// RSA-PSS with SHA-256.
+    RsaPssSha256,
+    /// RSA-PSS with SHA-384.
+    RsaPssSha384,
+    /// RSA-PSS with SHA-512.
+    RsaPssSha512,
 }
 
 /// A staking certificate with an acceptable public key.
@@ -124,6 +141,36 @@ impl Certificate {
             }
         }
         .map_err(|_| InvalidSignature)
+    }
+
+    /// Checks the signature of a TLS 1.3 handshake.
+    ///
+    /// # Errors
+    /// The signature was not made by this key, or the scheme is not one of its kind.
+    pub fn check_handshake(
+        &self,
+        scheme: HandshakeScheme,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), InvalidSignature> {
+        let (modulus, parameters) = match (&self.key, scheme) {
+            (PublicKey::P256 { .. }, HandshakeScheme::EcdsaP256Sha256) => {
+                return self.check_signature(message, signature);
+            }
+            (PublicKey::Rsa { modulus }, HandshakeScheme::RsaPssSha256) => {
+                (modulus, &signature::RSA_PSS_2048_8192_SHA256)
+            }
+            (PublicKey::Rsa { modulus }, HandshakeScheme::RsaPssSha384) => {
+                (modulus, &signature::RSA_PSS_2048_8192_SHA384)
+            }
+            (PublicKey::Rsa { modulus }, HandshakeScheme::RsaPssSha512) => {
+                (modulus, &signature::RSA_PSS_2048_8192_SHA512)
+            }
+            _ => return Err(InvalidSignature),
+        };
+        RsaPublicKeyComponents { n: modulus.as_slice(), e: RSA_EXPONENT }
+            .verify(parameters, message, signature)
+            .map_err(|_| InvalidSignature)
     }
 }
 
@@ -213,20 +260,7 @@ fn parse_p256(point: Vec<u8>) -> Result<PublicKey, CertificateError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-        let mut out = vec![tag];
-        match u16::try_from(content.len()).unwrap() {
-            len @ 0..0x80 => out.push(u8::try_from(len).unwrap()),
-            len => {
-                out.push(0x82);
-                out.extend(len.to_be_bytes());
-            }
-        }
-        out.extend_from_slice(content);
-        out
-    }
+    use super::{issue::element, *};
 
     fn certificate_with(oid: &[u8], key: &[u8]) -> Vec<u8> {
         let algorithm = element(SEQUENCE, &element(OBJECT_ID, oid));

@@ -7,6 +7,34 @@ const MAX_HASHES: usize = 16;
 const MIN_ENTRIES: usize = 1;
 const ROTATION: u32 = 17;
 
+/// How large a filter is made, and when it is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Hash seeds.
+    pub hashes: usize,
+    /// Bytes of bits.
+    pub entries: usize,
+    /// Additions after which the filter has reached its highest rate of false positives.
+    pub max_count: usize,
+}
+
+impl Size {
+    /// For `count` keys at the rate `target` of false positives, full at the rate `max`; both lie between 0 and 1.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // saturating, positive
+    pub fn optimal(count: usize, target: f64, max: f64) -> Self {
+        let keys = count.max(1) as f64;
+        let ln2 = std::f64::consts::LN_2;
+        let bits = -keys * target.ln() / (ln2 * ln2);
+        let entries = (((bits + 7.0) / 8.0) as usize).max(MIN_ENTRIES);
+        let bits = (entries as f64) * 8.0;
+        let hashes = ((bits * ln2 / keys).ceil() as usize).clamp(MIN_HASHES, MAX_HASHES);
+        let share = 1.0 / hashes as f64;
+        let max_count = (-(1.0 - max.powf(share)).ln() * bits * share).ceil() as usize;
+        Self { hashes, entries, max_count }
+    }
+}
+
 /// Why bytes are not a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BloomError {
@@ -114,6 +142,11 @@ mod tests {
         assert_eq!(Filter::parse(&[]), Err(BloomError::Hashes(0)));
         assert_eq!(Filter::parse(&[17]), Err(BloomError::Hashes(17)));
         assert_eq!(Filter::parse(&[1, 0, 0, 0, 0, 0, 0, 0, 0]), Err(BloomError::TooFewEntries));
+    }
+
+    #[test]
+    fn the_size_of_the_gossip_filter_is_that_of_the_network() {
+        assert_eq!(Size::optimal(128, 0.001, 0.01), Size { hashes: 10, entries: 230, max_count: 184 });
     }
 
     #[test]
