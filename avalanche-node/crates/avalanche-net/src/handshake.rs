@@ -12,7 +12,7 @@ use avalanche_proto::p2p;
 use avalanche_utils::bloom::{BloomError, Filter};
 
 use crate::{
-    signed_ip::{SignedIpError, UnsignedIp},
+    signed_ip::{SignedIp, SignedIpError, UnsignedIp},
     version::{self, Version},
 };
 
@@ -105,6 +105,60 @@ pub struct PeerInfo {
     pub all_subnets: bool,
     /// Peers it knows, with the salt of the filter; None knows nobody.
     pub known_peers: Option<(Filter, Vec<u8>)>,
+}
+
+/// What this node says about itself to every peer.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    /// Our network.
+    pub network_id: u32,
+    /// Granite's time, Unix seconds.
+    pub upgrade_time: u64,
+    /// Where we listen.
+    pub signed_ip: SignedIp,
+    /// Subnets we track beside the primary network.
+    pub tracked_subnets: Vec<Id>,
+    /// True to hear of peers of all subnets.
+    pub all_subnets: bool,
+}
+
+/// Our client's name.
+pub const CLIENT: &str = "avalanche-node";
+
+impl Announcement {
+    /// The first message to a peer at `now`, Unix seconds.
+    #[must_use]
+    pub fn message(&self, now: u64, known_peers: p2p::BloomFilter) -> p2p::Handshake {
+        let SignedIp { ip, tls_signature, bls_signature } = &self.signed_ip;
+        let Version { major, minor, patch } = version::CURRENT;
+        p2p::Handshake {
+            network_id: self.network_id,
+            my_time: now,
+            ip_addr: ip_bytes(ip.address.ip()),
+            ip_port: u32::from(ip.address.port()),
+            upgrade_time: self.upgrade_time,
+            ip_signing_time: ip.timestamp,
+            ip_node_id_sig: tls_signature.clone(),
+            tracked_subnets: self.tracked_subnets.iter().map(|id| id.0.to_vec()).collect(),
+            client: Some(p2p::Client { name: CLIENT.to_owned(), major, minor, patch }),
+            supported_acps: Vec::new(),
+            objected_acps: Vec::new(),
+            known_peers: Some(known_peers),
+            ip_bls_sig: bls_signature.to_bytes().to_vec(),
+            all_subnets: self.all_subnets,
+        }
+    }
+}
+
+/// An address as messages carry it: 16 bytes, IPv4 mapped.
+#[must_use]
+pub fn ip_bytes(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
+    .octets()
+    .to_vec()
 }
 
 /// Checks a handshake.

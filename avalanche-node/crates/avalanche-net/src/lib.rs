@@ -1,8 +1,16 @@
-//! What goes over a connection between peers, without the connection: frames, compression, signed addresses, and the
-//! rules of the handshake. Sockets, TLS, gossip and throttling do not exist yet. Mirrors `message` and `network/peer`.
+//! Connections to peers. The cores are pure: frames, compression, signed addresses, the rules of the handshake, the
+//! state machine of one connection (`peer`), gossip of addresses (`gossip`), which connections there are (`hub`),
+//! bandwidth (`throttle`). Only `tls` and `transport` touch TLS and sockets. Throttling by CPU, of bytes in processing
+//! and of bytes to be sent does not exist yet. Mirrors `message`, `network` and `network/peer`.
 
 pub mod frame;
+pub mod gossip;
 pub mod handshake;
+pub mod hub;
 pub mod message;
+pub mod peer;
 pub mod signed_ip;
+pub mod throttle;
+pub mod tls;
+pub mod transport;
 pub mod version;

@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use avalanche_crypto::{
     bls,
-    staking::{Certificate, InvalidSignature},
+    staking::{Certificate, InvalidSignature, KeyError, PrivateKey},
 };
 use avalanche_ids::{Id, NodeId};
+use ring::rand::SecureRandom;
 
 /// Bytes that are signed.
 pub const PREIMAGE_LEN: usize = 26;
@@ -73,6 +74,33 @@ impl UnsignedIp {
             return Err(SignedIpError::Future(self.timestamp));
         }
         Ok(certificate.check_signature(&self.preimage(), signature)?)
+    }
+}
+
+/// An address with both signatures of its node, as a handshake carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedIp {
+    /// What is signed.
+    pub ip: UnsignedIp,
+    /// By the TLS key.
+    pub tls_signature: Vec<u8>,
+    /// By the BLS key.
+    pub bls_signature: bls::Signature,
+}
+
+impl SignedIp {
+    /// Signs an address.
+    ///
+    /// # Errors
+    /// The source of randomness failed.
+    pub fn sign(
+        ip: UnsignedIp,
+        tls: &PrivateKey,
+        bls: &bls::SecretKey,
+        random: &dyn SecureRandom,
+    ) -> Result<Self, KeyError> {
+        let tls_signature = tls.sign(&ip.preimage(), random)?;
+        Ok(Self { ip, tls_signature, bls_signature: ip.sign_bls(bls) })
     }
 }
 
