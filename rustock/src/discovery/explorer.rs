@@ -237,11 +237,14 @@ impl Explorer {
         if self.pings.len() >= MAX_PENDING || self.pings.values().any(|ping| ping.to == to) {
             return;
         }
+        self.send_ping(Ping { to, attempt, node, challenger, until: now.after(MESSAGE_TIMEOUT) }, out);
+    }
+
+    fn send_ping(&mut self, ping: Ping, out: &mut Vec<Effect>) {
         let message = self.message_id();
         let body = Body::Ping(self.host.clone(), self.port);
-        self.send(to, &message, &body, out);
-        let until = now.after(MESSAGE_TIMEOUT);
-        self.pings.insert(message, Ping { to, attempt, node, challenger, until });
+        self.send(ping.to, &message, &body, out);
+        self.pings.insert(message, ping);
     }
 
     fn find(&mut self, now: Time, to: SocketAddr, out: &mut Vec<Effect>) {
@@ -287,8 +290,12 @@ impl Explorer {
     }
 
     fn ask_first_nodes(&mut self, now: Time, out: &mut Vec<Effect>) {
-        for address in self.boot.clone() {
-            self.ping(now, address, 1, None, None, out);
+        // A datagram may be lost, or come before the other side listens: an unanswered ping does not hold up the next.
+        for to in self.boot.clone() {
+            if self.pings.len() < MAX_PENDING {
+                let until = now.after(MESSAGE_TIMEOUT);
+                self.send_ping(Ping { to, attempt: PING_ATTEMPTS, node: None, challenger: None, until }, out);
+            }
         }
     }
 
@@ -396,6 +403,18 @@ mod tests {
             self.now = self.now.after(Duration::from_secs(seconds));
             (0..self.nodes.len()).flat_map(|index| self.step(index, Input::Tick)).collect()
         }
+    }
+
+    #[test]
+    fn a_first_node_that_comes_up_late_is_found_within_seconds() {
+        let mut net = Net::new(2);
+        net.silent = Some(0);
+        assert!(net.step(1, Input::Boot(vec![address(1)])).is_empty());
+        net.silent = None;
+        let found = net.tick_all(3);
+        assert!(
+            found.iter().any(|effect| matches!(effect, Effect::Found(node) if node.address == address(1)))
+        );
     }
 
     #[test]
