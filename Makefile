@@ -23,7 +23,7 @@ run: bootstrap ## Start every local network on loopback with live progress; Ctrl
 	@scripts/run
 
 build: bootstrap ## Release binaries under target/release
-	@BUILD_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null)" BUILD_RUSTC="$$(rustc --version)" scripts/each build --release
+	@BUILD_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null)" BUILD_RUSTC="$$(rustc --version | cut -d' ' -f2)" scripts/each build --release
 
 test: bootstrap ## Every test of every project: unit, property, golden, vector, daemon
 	@scripts/test
