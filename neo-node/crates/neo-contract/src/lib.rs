@@ -1,10 +1,12 @@
-//! Contracts of Neo N3: executable files, manifests, their stored form, and what native contracts declare.
+//! Contracts of Neo N3: executable files, manifests, their stored form, what native contracts declare, and the engine
+//! that runs contracts with its interop services.
 //!
-//! Not here yet: the interop services and the methods of native contracts. Not here at all: storage, blocks, fees of
-//! transactions. Mirrors `src/Neo/SmartContract` and `src/Neo.Json` of the C# reference.
+//! Not here yet: the methods of native contracts other than StdLib and CryptoLib. Not here at all: blocks, fees of
+//! transactions, where the storage is kept. Mirrors `src/Neo/SmartContract` and `src/Neo.Json` of the C# reference.
 
 pub mod base64;
 pub mod binary;
+pub mod engine;
 pub mod flags;
 pub mod hardfork;
 pub mod json;

@@ -1,13 +1,16 @@
 //! Native contracts as they appear on the chain: hash, executable file and manifest at each height.
 //!
-//! What their methods do is not here yet, except for those of CryptoLib ([`crypto_lib`]). Mirrors `Native/NativeContract.cs` and the attributes of its subclasses.
+//! Of their methods those of StdLib ([`std_lib`]) and CryptoLib ([`crypto_lib`]) are here; the others are not built. Mirrors `Native/NativeContract.cs` and the attributes of its subclasses.
 
 pub mod crypto_lib;
+pub mod std_lib;
 mod table;
 
 use neo_base::{UInt160, account::interop_id};
+use neo_vm::{Result, StackItem};
 
 use crate::{
+    engine::{ApplicationEngine, EngineError, Store},
     flags::CallFlags,
     hardfork::{Hardfork, Hardforks},
     json::Json,
@@ -95,6 +98,20 @@ impl Native {
         active
     }
 
+    /// The method whose script, at this height, calls native code at this position.
+    pub(crate) fn method_at_offset(
+        &self,
+        forks: &Hardforks,
+        height: u32,
+        position: usize,
+    ) -> Option<&'static Method> {
+        let offset = script_offset(position);
+        if offset % METHOD_SIZE != 0 {
+            return None;
+        }
+        self.methods_at(forks, height).get(usize::try_from(offset / METHOD_SIZE).ok()?).copied()
+    }
+
     /// True when a fork that changes something about this contract begins in the block of this height, or the
     /// contract itself begins there: the block that stores its state anew.
     #[must_use]
@@ -141,6 +158,51 @@ impl Native {
         let nef = Nef::new("neo-core-v3.0", "", Vec::new(), script);
         ContractState { id: self.id, update_counter: 0, hash: self.hash(), nef, manifest }
     }
+}
+
+/// Runs a method with the arguments that lie on the stack, and puts its result there in their stead. Flags and price
+/// have been checked.
+pub(crate) fn run<S: Store>(
+    engine: &mut ApplicationEngine<S>,
+    native: &'static Native,
+    method: &'static Method,
+) -> Result<()> {
+    let arguments = (0..method.parameters.len()).map(|depth| engine.peek(depth).cloned());
+    let arguments = arguments.collect::<Result<Vec<_>>>()?;
+    let result = invoke(engine, native, method, &arguments)?;
+    for _ in &arguments {
+        engine.pop()?;
+    }
+    engine.push(result);
+    Ok(())
+}
+
+fn invoke<S: Store>(
+    engine: &mut ApplicationEngine<S>,
+    native: &'static Native,
+    method: &'static Method,
+    arguments: &[StackItem],
+) -> Result<StackItem> {
+    let failed = match (native.name, method.name) {
+        ("StdLib", name) if name != "strLen" => {
+            let exact_numbers = !engine.host.is_active(Hardfork::Basilisk);
+            match std_lib::invoke(&mut engine.heap, method, arguments, exact_numbers) {
+                Ok(item) => return Ok(item),
+                Err(err) => EngineError::Native(err.into()),
+            }
+        }
+        ("CryptoLib", _) => match crypto_lib::invoke(&engine.heap, method, arguments) {
+            Ok(item) => return Ok(item),
+            Err(err) => EngineError::Native(err.into()),
+        },
+        _ => EngineError::NotBuilt { contract: native.name, method: method.name },
+    };
+    Err(failed.into())
+}
+
+/// Offset in the script of a native contract at which the method begins whose call is executed at `position`.
+pub(crate) fn script_offset(position: usize) -> i32 {
+    i32::try_from(position).unwrap_or(i32::MAX).saturating_sub(1)
 }
 
 fn in_force(since: Option<Hardfork>, until: Option<Hardfork>, forks: &Hardforks, height: u32) -> bool {

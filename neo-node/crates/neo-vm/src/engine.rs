@@ -323,6 +323,12 @@ impl<H: Host> Engine<H> {
 
 /// The stack of the executing script, for instructions and interop services.
 impl<H: Host> Engine<H> {
+    /// Offset of the instruction that is being executed; 0 outside of any.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.contexts.last().map_or(0, Context::position)
+    }
+
     /// Items on the stack.
     #[inline]
     #[must_use]
@@ -434,8 +440,11 @@ impl<H: Host> Engine<H> {
     }
 
     /// The item at a depth, 0 for the top.
+    ///
+    /// # Errors
+    /// The stack has fewer items.
     #[inline]
-    pub(crate) fn peek(&self, depth: usize) -> Result<&StackItem> {
+    pub fn peek(&self, depth: usize) -> Result<&StackItem> {
         let stack = self.stack();
         stack
             .len()
@@ -533,7 +542,11 @@ impl<H: Host> Engine<H> {
         }
     }
 
-    pub(crate) fn call(&mut self, position: i64) -> Result<()> {
+    /// Calls a position of the executing script, as `CALL` does; the called part shares the stack.
+    ///
+    /// # Errors
+    /// The position is outside the script, or there are too many contexts.
+    pub fn call(&mut self, position: i64) -> Result<()> {
         let len = self.frame().script.len();
         let valid = usize::try_from(position).ok().filter(|position| *position <= len);
         self.push_context(valid.ok_or(Fault::OutOfScript(position))?, Some(0), false)
