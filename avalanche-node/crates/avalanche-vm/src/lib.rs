@@ -3,6 +3,7 @@
 //! Mirrors `vms/components` and `vms/{secp256k1fx,nftfx,propertyfx}`.
 
 pub mod avax;
+pub mod chain;
 pub mod gas;
 pub mod nftfx;
 pub mod propertyfx;
