@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::Error;
+use super::{Error, Session};
 use crate::http::Access;
 
 /// One documented parameter.
@@ -108,11 +108,13 @@ impl Params {
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<Value, Error>> + Send>>;
-type Handler<C> = Arc<dyn Fn(Arc<C>, Params) -> Answer + Send + Sync>;
+type Handler<C> = Arc<dyn Fn(Arc<C>, Option<Session>, Params) -> Answer + Send + Sync>;
 
 pub(super) struct Method<C> {
     pub(super) spec: Spec,
     pub(super) handler: Handler<C>,
+    /// Only a connection that stays can call it.
+    pub(super) needs_session: bool,
 }
 
 /// The methods of a server, by name.
@@ -142,7 +144,8 @@ impl<C: Send + Sync + 'static> Methods<C> {
         let run = Arc::new(run);
         self.insert(
             spec,
-            Arc::new(move |ctx, params| {
+            false,
+            Arc::new(move |ctx, _, params| {
                 let run = Arc::clone(&run);
                 Box::pin(async move { run(&ctx, &params) })
             }),
@@ -158,7 +161,8 @@ impl<C: Send + Sync + 'static> Methods<C> {
         let run = Arc::new(run);
         self.insert(
             spec,
-            Arc::new(move |ctx, params| {
+            false,
+            Arc::new(move |ctx, _, params| {
                 let run = Arc::clone(&run);
                 Box::pin(async move {
                     tokio::task::spawn_blocking(move || run(&ctx, &params))
@@ -175,7 +179,28 @@ impl<C: Send + Sync + 'static> Methods<C> {
         F: Fn(Arc<C>, Params) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Value, Error>> + Send + 'static,
     {
-        self.insert(spec, Arc::new(move |ctx, params| Box::pin(run(ctx, params))));
+        self.insert(spec, false, Arc::new(move |ctx, _, params| Box::pin(run(ctx, params))));
+    }
+
+    /// Adds a method of connections that stay: it answers at once and may subscribe. Over plain HTTP it is refused with
+    /// [`super::Dialect::no_session`].
+    pub fn add_session(
+        &mut self,
+        spec: Spec,
+        run: impl Fn(&Arc<C>, &Session, &Params) -> Result<Value, Error> + Send + Sync + 'static,
+    ) {
+        let run = Arc::new(run);
+        self.insert(
+            spec,
+            true,
+            Arc::new(move |ctx, session, params| {
+                let run = Arc::clone(&run);
+                Box::pin(async move {
+                    let session = session.ok_or_else(|| Error::internal("no session"))?;
+                    run(&ctx, &session, &params)
+                })
+            }),
+        );
     }
 
     /// Names in order.
@@ -194,8 +219,8 @@ impl<C: Send + Sync + 'static> Methods<C> {
         self.table.get(name)
     }
 
-    fn insert(&mut self, spec: Spec, handler: Handler<C>) {
-        let twice = self.table.insert(spec.name, Method { spec, handler }).is_some();
+    fn insert(&mut self, spec: Spec, needs_session: bool, handler: Handler<C>) {
+        let twice = self.table.insert(spec.name, Method { spec, handler, needs_session }).is_some();
         assert!(!twice, "method {} is added twice", spec.name);
     }
 }

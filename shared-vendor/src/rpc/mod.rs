@@ -1,10 +1,12 @@
 //! JSON-RPC 2.0 over the hardened listener of [`crate::http`]: a table of methods, the envelope with batches and
-//! notifications, limits, access, metrics and an OpenRPC document made from the same table. A [`Dialect`] decides error
+//! notifications, WebSocket subscriptions, limits, access, metrics and an OpenRPC document made from the same table. A [`Dialect`] decides error
 //! codes and texts where clients of a chain's reference node match on them.
 
 mod envelope;
 mod methods;
 mod server;
+mod session;
+mod socket;
 
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 
 pub use methods::{Methods, ParamDoc, Params, Spec};
 pub use server::{Busy, Server, Service};
+pub use session::{Feed, Session};
 
 /// The error member of an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
@@ -67,6 +70,10 @@ pub struct Dialect {
     pub method_not_found: fn(method: &str) -> Error,
     /// The method needs credentials that were not shown.
     pub forbidden: fn(method: &str) -> Error,
+    /// The method needs a connection that stays (a WebSocket).
+    pub no_session: fn(method: &str) -> Error,
+    /// Last notification to a client that did not keep up, before its connection is closed.
+    pub lagging: fn() -> Option<Value>,
 }
 
 impl Default for Dialect {
@@ -84,6 +91,8 @@ impl Default for Dialect {
                     "hint": "use the .cookie file of the data directory, or a configured user or token"
                 }))
             },
+            no_session: |_| Error::new(-32601, "notifications not supported"),
+            lagging: || None,
         }
     }
 }
@@ -103,6 +112,12 @@ pub struct Limits {
     pub queue: usize,
     /// Time for one call.
     pub timeout: Duration,
+    /// WebSocket connections.
+    pub sockets: usize,
+    /// Subscriptions of one connection.
+    pub subscriptions: usize,
+    /// Unsent notifications of one connection; one more closes it.
+    pub unsent: usize,
 }
 
 impl Default for Limits {
@@ -115,6 +130,9 @@ impl Default for Limits {
             running: cores.saturating_mul(4),
             queue: 256,
             timeout: Duration::from_secs(30),
+            sockets: 256,
+            subscriptions: 32,
+            unsent: 1000,
         }
     }
 }

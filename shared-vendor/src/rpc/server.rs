@@ -4,21 +4,26 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{ConnectInfo, Request, State},
-    http::{StatusCode, header},
+    extract::{ConnectInfo, Request, State, WebSocketUpgrade},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use serde_json::Value;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 
 use super::{
-    Dialect, Error, Limits, Methods, Params,
+    Dialect, Error, Limits, Methods, Params, Session,
     envelope::{self, Call, Incoming},
+    socket,
 };
 use crate::{
     http::{self, Access, Guard, Refusal},
     metrics::{Counter, Gauge, Histogram, Labelled, Registry},
+    tasks::Stop,
 };
 
 /// The methods with their context: everything but the transport.
@@ -28,6 +33,7 @@ pub struct Service<C> {
     dialect: Dialect,
     limits: Limits,
     running: Semaphore,
+    sockets: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -36,6 +42,7 @@ struct Metrics {
     durations: Labelled<Histogram>,
     rejected: Labelled<Counter>,
     queue: Gauge,
+    connections: Labelled<Gauge>,
 }
 
 impl<C: Send + Sync + 'static> Service<C> {
@@ -60,9 +67,11 @@ impl<C: Send + Sync + 'static> Service<C> {
                 "RPC requests refused before they ran",
             ),
             queue: registry.gauge("rpc_queue_depth", "RPC requests waiting for their turn"),
+            connections: registry.gauges("rpc_connections", &["kind"], "Open RPC connections that stay"),
         };
         let running = Semaphore::new(limits.running);
-        Arc::new(Self { methods, ctx, dialect, limits, running, metrics })
+        let sockets = Arc::new(Semaphore::new(limits.sockets));
+        Arc::new(Self { methods, ctx, dialect, limits, running, sockets, metrics })
     }
 
     /// Answers one body; `None` when it held notifications only.
@@ -70,20 +79,30 @@ impl<C: Send + Sync + 'static> Service<C> {
     /// # Errors
     /// [`Busy`]: too many requests wait already.
     pub async fn handle(&self, body: &[u8], access: Access) -> Result<Option<Vec<u8>>, Busy> {
+        self.handle_in(body, access, None).await
+    }
+
+    /// As [`Self::handle`], for calls that came over a connection that stays.
+    pub(super) async fn handle_in(
+        &self,
+        body: &[u8],
+        access: Access,
+        session: Option<&Session>,
+    ) -> Result<Option<Vec<u8>>, Busy> {
         let _turn = self.turn().await?;
         let reply = match envelope::read(body, &self.limits, &self.dialect) {
             Err(refused) => {
                 self.metrics.rejected.with(&["malformed"]).inc();
                 Some(refused)
             }
-            Ok(Incoming::One(request)) => self.answer(request, access).await,
+            Ok(Incoming::One(request)) => self.answer(request, access, session).await,
             Ok(Incoming::Many(requests)) if requests.is_empty() => {
                 Some(envelope::answer(Value::Null, Err((self.dialect.invalid_request)())))
             }
             Ok(Incoming::Many(requests)) => {
                 let mut answers = Vec::with_capacity(requests.len());
                 for request in requests {
-                    answers.extend(self.answer(request, access).await);
+                    answers.extend(self.answer(request, access, session).await);
                 }
                 (!answers.is_empty()).then_some(Value::Array(answers))
             }
@@ -95,6 +114,16 @@ impl<C: Send + Sync + 'static> Service<C> {
     #[must_use]
     pub fn methods(&self) -> &Methods<C> {
         &self.methods
+    }
+
+    /// A new session within the limits, and the end its socket reads.
+    pub(super) fn session(&self) -> (Session, mpsc::Receiver<String>) {
+        Session::open(self.limits.subscriptions, self.limits.unsent)
+    }
+
+    /// What a client that lags is told last.
+    pub(super) fn lagging_notice(&self) -> Option<Value> {
+        (self.dialect.lagging)()
     }
 
     async fn turn(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Busy> {
@@ -111,20 +140,31 @@ impl<C: Send + Sync + 'static> Service<C> {
         turn
     }
 
-    async fn answer(&self, request: envelope::Request, access: Access) -> Option<Value> {
+    async fn answer(
+        &self,
+        request: envelope::Request,
+        access: Access,
+        session: Option<&Session>,
+    ) -> Option<Value> {
         match request {
             envelope::Request::Invalid { id, error } => {
                 self.metrics.rejected.with(&["malformed"]).inc();
                 Some(envelope::answer(id, Err(error)))
             }
             envelope::Request::Call(Call { method, params, id }) => {
-                let result = self.call(&method, params, access).await;
+                let result = self.call(&method, params, access, session).await;
                 id.map(|id| envelope::answer(id, result))
             }
         }
     }
 
-    async fn call(&self, name: &str, params: Option<Value>, access: Access) -> Result<Value, Error> {
+    async fn call(
+        &self,
+        name: &str,
+        params: Option<Value>,
+        access: Access,
+        session: Option<&Session>,
+    ) -> Result<Value, Error> {
         let Some(method) = self.methods.find(name) else {
             self.metrics.requests.with(&["unknown", "error"]).inc();
             return Err((self.dialect.method_not_found)(name));
@@ -132,10 +172,11 @@ impl<C: Send + Sync + 'static> Service<C> {
         let started = Instant::now();
         let result = match (method.spec.access, access) {
             (Access::Full, Access::Open) => Err((self.dialect.forbidden)(name)),
+            _ if method.needs_session && session.is_none() => Err((self.dialect.no_session)(name)),
             _ => match Params::read(params, method.spec.params) {
                 Err(error) => Err(error),
                 Ok(params) => {
-                    let running = (method.handler)(Arc::clone(&self.ctx), params);
+                    let running = (method.handler)(Arc::clone(&self.ctx), session.cloned(), params);
                     tokio::time::timeout(self.limits.timeout, running)
                         .await
                         .unwrap_or_else(|_| Err(Error::new(-32002, "request timed out")))
@@ -192,35 +233,55 @@ pub struct Server<C> {
 impl<C: Send + Sync + 'static> Server<C> {
     /// A router that answers POST on each of `paths`. Give it to [`http::serve`].
     pub fn router(self, paths: &[&str]) -> Router {
-        let state = Arc::new(self);
-        paths
-            .iter()
-            .fold(Router::new(), |router, path| router.route(path, post(answer::<C>)))
-            .with_state(state)
+        self.router_with_sockets(paths, &[], Stop::never())
+    }
+
+    /// As [`Self::router`], and WebSocket connections on each of `sockets` until `stop`.
+    pub fn router_with_sockets(self, paths: &[&str], sockets: &[&str], stop: Stop) -> Router {
+        let state = Arc::new(Shared { server: self, stop });
+        let calls = paths.iter().fold(Router::new(), |router, path| {
+            router.route(path, post(answer::<C>).options(preflight::<C>))
+        });
+        sockets.iter().fold(calls, |router, path| router.route(path, get(upgrade::<C>))).with_state(state)
+    }
+}
+
+struct Shared<C> {
+    server: Server<C>,
+    stop: Stop,
+}
+
+impl<C> Shared<C> {
+    /// The guard's verdict on a request, or the answer that refuses it.
+    async fn check(&self, headers: &HeaderMap, client: SocketAddr) -> Result<Access, Response> {
+        match self.server.guard.check(headers, client.ip()) {
+            Ok(access) => Ok(access),
+            Err(refusal) => {
+                self.server.service.metrics.rejected.with(&["guard"]).inc();
+                if refusal == Refusal::Credentials {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
+                }
+                Err((refusal.status(), refusal.to_string()).into_response())
+            }
+        }
     }
 }
 
 async fn answer<C: Send + Sync + 'static>(
-    State(server): State<Arc<Server<C>>>,
+    State(shared): State<Arc<Shared<C>>>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let access = match server.guard.check(request.headers(), client.ip()) {
+    let access = match shared.check(request.headers(), client).await {
         Ok(access) => access,
-        Err(refusal) => {
-            server.service.metrics.rejected.with(&["guard"]).inc();
-            if refusal == Refusal::Credentials {
-                tokio::time::sleep(Duration::from_millis(250)).await;
-            }
-            return (refusal.status(), refusal.to_string()).into_response();
-        }
+        Err(refused) => return refused,
     };
-    let body = match http::read_body(request.into_body(), &server.http).await {
+    let body = match http::read_body(request.into_body(), &shared.server.http).await {
         Ok(body) => body,
         Err(status) => return status.into_response(),
     };
-    let mut response = match server.service.handle(&body, access).await {
+    let mut response = match shared.server.service.handle(&body, access).await {
         Ok(Some(reply)) => ([(header::CONTENT_TYPE, "application/json")], reply).into_response(),
         Ok(None) => StatusCode::OK.into_response(),
         Err(busy) => {
@@ -232,4 +293,51 @@ async fn answer<C: Send + Sync + 'static>(
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     }
     response
+}
+
+/// What a web page's browser asks before it sends JSON.
+async fn preflight<C: Send + Sync + 'static>(
+    State(shared): State<Arc<Shared<C>>>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refused) = shared.check(&headers, client).await {
+        return refused;
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let allowed = [
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST")),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type, authorization")),
+            (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600")),
+        ];
+        response.headers_mut().extend(allowed);
+    }
+    response
+}
+
+async fn upgrade<C: Send + Sync + 'static>(
+    State(shared): State<Arc<Shared<C>>>,
+    ConnectInfo(client): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let access = match shared.check(&headers, client).await {
+        Ok(access) => access,
+        Err(refused) => return refused,
+    };
+    let service = Arc::clone(&shared.server.service);
+    let Ok(slot) = Arc::clone(&service.sockets).try_acquire_owned() else {
+        service.metrics.rejected.with(&["sockets"]).inc();
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "5")]).into_response();
+    };
+    let bytes = shared.server.http.body_bytes;
+    upgrade.max_message_size(bytes).max_frame_size(bytes).on_upgrade(async move |socket| {
+        let open = service.metrics.connections.with(&["ws"]);
+        open.inc();
+        socket::serve(socket, service, access, shared.stop.clone()).await;
+        open.dec();
+        drop(slot);
+    })
 }

@@ -2,4 +2,5 @@
 
 pub mod node;
 pub mod sim;
+pub mod socket;
 pub mod vectors;
