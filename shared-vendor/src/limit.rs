@@ -25,16 +25,33 @@ impl TokenBucket {
 
     /// Takes `count` tokens if there are so many; a clock that steps back adds nothing.
     pub fn take(&mut self, count: u32, now: Duration) -> bool {
-        let elapsed = u64::try_from(now.saturating_sub(self.last).as_micros()).unwrap_or(u64::MAX);
+        self.tokens = self.at(now);
         self.last = self.last.max(now);
-        // micro-seconds times tokens per second = millionths of tokens
-        self.tokens = self.tokens.saturating_add(elapsed.saturating_mul(self.per_second)).min(self.burst);
         let wanted = u64::from(count).saturating_mul(UNIT);
         if wanted > self.tokens {
             return false;
         }
         self.tokens = self.tokens.saturating_sub(wanted);
         true
+    }
+
+    /// How long from `now` until `count` tokens can be taken, if nobody takes others; `None` when that many are never
+    /// there.
+    #[must_use]
+    pub fn wait(&self, count: u32, now: Duration) -> Option<Duration> {
+        let wanted = u64::from(count).saturating_mul(UNIT);
+        if wanted > self.burst {
+            return None;
+        }
+        let missing = wanted.saturating_sub(self.at(now));
+        let wait = if missing == 0 { 0 } else { missing.div_ceil(self.per_second.max(1)) };
+        (missing == 0 || self.per_second > 0).then_some(Duration::from_micros(wait))
+    }
+
+    fn at(&self, now: Duration) -> u64 {
+        let elapsed = u64::try_from(now.saturating_sub(self.last).as_micros()).unwrap_or(u64::MAX);
+        // micro-seconds times tokens per second = millionths of tokens
+        self.tokens.saturating_add(elapsed.saturating_mul(self.per_second)).min(self.burst)
     }
 }
 
@@ -80,6 +97,17 @@ mod tests {
         assert!(!bucket.take(3, Duration::from_secs(3600)));
         assert!(bucket.take(2, Duration::from_secs(3600)));
         assert!(!bucket.take(1, Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn after_the_named_wait_the_tokens_are_there() {
+        let mut bucket = TokenBucket::new(3, 7, Duration::ZERO);
+        assert_eq!(bucket.wait(3, Duration::ZERO), Some(Duration::ZERO));
+        assert_eq!(bucket.wait(4, Duration::ZERO), None);
+        assert!(bucket.take(3, Duration::ZERO));
+        let wait = bucket.wait(2, Duration::from_millis(1)).unwrap();
+        let ready = Duration::from_millis(1) + wait;
+        assert!(!bucket.take(2, ready - Duration::from_micros(2)) && bucket.take(2, ready));
     }
 
     #[test]
