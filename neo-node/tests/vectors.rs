@@ -3,6 +3,8 @@
 
 use shared_vendor::testing::vectors::{self, Cases, Claim, File};
 
+#[path = "vectors/consensus.rs"]
+mod consensus;
 #[path = "vectors/contracts.rs"]
 mod contracts;
 #[path = "vectors/core.rs"]
@@ -41,7 +43,7 @@ fn claim(file: &File<'_>) -> Option<Claim> {
 
 /// Runners of recorded files; several may look at different sides of one file.
 const RECORDED: &[fn(&File<'_>) -> Option<Claim>] =
-    &[ledger::claim, invoke::claim, contracts::claim, state_root::claim, p2p::claim, wallet::claim];
+    &[ledger::claim, consensus::claim, invoke::claim, contracts::claim, state_root::claim, p2p::claim, wallet::claim];
 
 fn recorded(file: &File<'_>) -> Option<Claim> {
     let claims: Vec<_> = RECORDED.iter().filter_map(|claim| claim(file)).collect();
