@@ -54,6 +54,18 @@ impl FastConfirmation {
         }
     }
 
+    /// Checkpoints whose balances the next run may ask for.
+    #[must_use]
+    pub fn checkpoints(&self, fork_choice: &ForkChoice) -> [Checkpoint; 5] {
+        [
+            self.previous_observed,
+            self.current_observed,
+            self.previous_greatest_unrealized,
+            fork_choice.unrealized_justified(),
+            fork_choice.justified(),
+        ]
+    }
+
     /// Runs the rule for the current slot.
     ///
     /// # Errors

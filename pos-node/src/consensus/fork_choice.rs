@@ -137,9 +137,21 @@ impl ForkChoice {
     #[must_use]
     pub fn new(params: Arc<Params>, genesis_time: u64, root: Root, parent_root: Root, slot: Slot) -> Self {
         let checkpoint = Checkpoint { epoch: params.epoch_of(slot), root };
+        Self::from_checkpoint(params, genesis_time, checkpoint, parent_root, slot)
+    }
+
+    /// As [`ForkChoice::new`] from a checkpoint whose block is of `slot`, which may be before the checkpoint's epoch.
+    #[must_use]
+    pub fn from_checkpoint(
+        params: Arc<Params>,
+        genesis_time: u64,
+        checkpoint: Checkpoint,
+        parent_root: Root,
+        slot: Slot,
+    ) -> Self {
         let genesis_ms = genesis_time.saturating_mul(1000);
         let anchor = Block {
-            root,
+            root: checkpoint.root,
             parent_root,
             slot,
             proposer_index: 0,
@@ -318,7 +330,11 @@ impl ForkChoice {
         Ok(())
     }
 
-    fn check_vote(&self, data: &AttestationData, from_block: bool) -> Result<(), VoteRefusal> {
+    /// Checks a vote against time and tree; being too early is the last thing looked at.
+    ///
+    /// # Errors
+    /// The rule that is broken.
+    pub fn check_vote(&self, data: &AttestationData, from_block: bool) -> Result<(), VoteRefusal> {
         let current = self.current_epoch();
         let target = &data.target;
         if !from_block && target.epoch != current && target.epoch != current.saturating_sub(1) {

@@ -8,6 +8,7 @@
 pub mod access;
 pub mod app;
 pub mod column;
+pub mod encoding;
 pub mod fees;
 pub mod genesis;
 pub mod math;
@@ -16,6 +17,7 @@ pub mod root;
 pub mod shuffle;
 pub mod transition;
 pub mod tree;
+pub mod verifier;
 
 use crate::types::{
     codec::container,

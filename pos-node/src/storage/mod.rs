@@ -1,5 +1,84 @@
-//! The only module that names the database engine (SQLite). So far it holds the record of what validators signed; it
-//! knows rows, not rules.
+//! The only module that names the database engine (SQLite). It knows rows, not rules: the chain's database behind
+//! [`Database`], and the record of what validators signed ([`signed`]).
+//!
+//! The chain's rows are those of the folded block (the youngest one whose changes were written into the one state kept
+//! on disk) and all blocks since. Every [`Batch`] is written whole or not at all.
 
+pub mod batch;
+pub mod memory;
 pub mod schema;
 pub mod signed;
+
+pub use batch::{Batch, Fold, StateRow, StoredBlock, TxPlace};
+pub use memory::MemoryDatabase;
+pub use schema::StoreError;
+
+use crate::types::{
+    operation::Checkpoint,
+    primitives::{Root, Slot},
+};
+use std::sync::Arc;
+
+/// The rows of a chain. Reads of the state answer from the folded block; a read that fails answers nothing and is
+/// remembered by [`Database::health`], which must be asked before anything is concluded from an absence.
+pub trait Database {
+    /// Value of an application key.
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>>;
+
+    /// Encoded node of the application tree at an encoded path.
+    fn node(&self, path: &[u8]) -> Option<Vec<u8>>;
+
+    /// The first failure of a read so far.
+    ///
+    /// # Errors
+    /// That failure.
+    fn health(&self) -> Result<(), StoreError>;
+
+    /// Writes a batch.
+    ///
+    /// # Errors
+    /// The engine failed: the process should end, and nothing of the batch is there when it starts again.
+    fn commit(&mut self, batch: Batch) -> Result<(), StoreError>;
+
+    /// The folded block; none in an empty database.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn folded(&self) -> Result<Option<Root>, StoreError>;
+
+    /// All rows of the folded block's consensus state, in order.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError>;
+
+    /// The final checkpoint as of the last commit that named one.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn finalized(&self) -> Result<Option<Checkpoint>, StoreError>;
+
+    /// A block with its transactions and receipts.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn block(&self, root: &Root) -> Result<Option<Arc<StoredBlock>>, StoreError>;
+
+    /// Roots of all blocks after a slot, oldest first.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn roots_after(&self, slot: Slot) -> Result<Vec<Root>, StoreError>;
+
+    /// The block of the head's chain in a slot.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn canonical(&self, slot: Slot) -> Result<Option<Root>, StoreError>;
+
+    /// Where the head's chain has a transaction.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn tx_place(&self, id: &Root) -> Result<Option<TxPlace>, StoreError>;
+}

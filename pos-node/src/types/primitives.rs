@@ -92,8 +92,14 @@ byte_string! {
 }
 
 /// A list of at most `N` items; longer ones are refused before memory is reserved.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct List<T, const N: usize>(Vec<T>);
+
+impl<T, const N: usize> Default for List<T, N> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
 
 impl<T, const N: usize> List<T, N> {
     /// The list, or `None` when there are more than `N` items.

@@ -63,6 +63,11 @@ impl MemoryStore {
         self.nodes.apply(changes.nodes);
     }
 
+    /// Every node of the tree.
+    pub fn nodes(&self) -> impl Iterator<Item = (&Path, &Node)> {
+        self.nodes.0.iter()
+    }
+
     /// Every entry in the order of keys.
     pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.values.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))

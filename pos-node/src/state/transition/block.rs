@@ -7,6 +7,7 @@ use super::{
         access::Committees,
         app::{Overlay, Store},
         fees::next_base_fee,
+        verifier::Verifier,
     },
     epoch::rewards::base_reward_per_increment,
     operation::{OperationError, Signed, attestation, exit, header, slashing},
@@ -14,15 +15,13 @@ use super::{
     tx::{self, TxContext, TxError},
 };
 use crate::{
-    crypto::{
-        bls::{Key, SignatureSet, verify_sets},
-        ed25519,
-    },
+    crypto::ed25519,
     types::{
         block::{Body, ExecSummary, SignedBlock},
-        operation::BlockHeader,
+        codec::encode,
+        operation::{AttestationData, BlockHeader},
         params::{Config, Governed},
-        primitives::{Address, List, Root, Slot, ValidatorIndex},
+        primitives::{Address, List, Root, ValidatorIndex},
         ssz::{TreeHash, list_root},
         transaction::{AccountKey, AccountSignature, Receipt, Tx},
     },
@@ -65,23 +64,34 @@ pub enum BlockError {
     StateRoot,
 }
 
-/// Whether signatures are verified here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signatures {
-    /// All of them, in batches whose multipliers come from this seed.
-    Verify([u8; 32]),
-    /// Verified before.
-    Trusted,
-}
-
 /// What a block is executed with.
+#[derive(Clone, Copy)]
 pub struct BlockContext<'a> {
     /// Constants and chain.
     pub config: &'a Config,
-    /// Decompressed keys by validator; only asked when signatures are verified.
-    pub key_of: &'a dyn Fn(ValidatorIndex) -> Option<Key>,
-    /// Whether to verify signatures.
-    pub signatures: Signatures,
+    /// Verifies signatures; none when all of them were verified before.
+    pub verifier: Option<&'a dyn Verifier>,
+}
+
+/// A vote of a block with its voters written out.
+pub type IndexedVote = (AttestationData, Vec<ValidatorIndex>);
+
+/// What the operations of a block leave behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Signatures to verify.
+    pub signed: Vec<Signed>,
+    /// Votes, for the fork choice.
+    pub votes: Vec<IndexedVote>,
+}
+
+/// What executing a block gives besides the state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Processed {
+    /// Receipts in order.
+    pub receipts: Vec<Receipt>,
+    /// Votes, for the fork choice.
+    pub votes: Vec<IndexedVote>,
 }
 
 /// Executes a block on the state of its parent, which is advanced to the block's slot first, and checks every result.
@@ -95,7 +105,7 @@ pub fn process<S: Store>(
     context: &BlockContext<'_>,
     block: &SignedBlock,
     txs: &[Tx],
-) -> Result<Vec<Receipt>, BlockError> {
+) -> Result<Processed, BlockError> {
     let params = &context.config.params;
     let (header, body) = (&block.header.header, &block.body);
     if !block.body_matches() {
@@ -103,13 +113,14 @@ pub fn process<S: Store>(
     }
     check_ids(params.max_block_tx_bytes, body, txs)?;
     state.advance_to(params, header.slot, app);
-    let mut signed = vec![header::check(state, params, &block.header)?];
+    let signed = vec![header::check(state, params, &block.header)?];
+    let mut collected = Collected { signed, ..Collected::default() };
     header::apply(state, header);
     let fee_recipient =
-        process_consensus(state, app, context.config, body, header.proposer_index, &mut signed)?;
-    if let Signatures::Verify(seed) = context.signatures {
-        verify_validators(&signed, context.key_of, &seed)?;
-        verify_accounts(state, context.config, txs)?;
+        process_consensus(state, app, context.config, body, header.proposer_index, &mut collected)?;
+    if let Some(verifier) = context.verifier {
+        verifier.validators(state, &collected.signed).map_err(BlockError::ValidatorSignature)?;
+        verify_accounts(state, context.config, txs, verifier)?;
     }
     let (exec, receipts) = process_txs(state, app, context.config, txs, fee_recipient)?;
     if exec != body.exec {
@@ -118,39 +129,53 @@ pub fn process<S: Store>(
     if state.combined_root(params, &app.root()) != header.state_root {
         return Err(BlockError::StateRoot);
     }
-    Ok(receipts)
+    Ok(Processed { receipts, votes: collected.votes })
 }
 
-/// Makes the unsigned block of `proposer` for a slot: `body` comes with its randomness and operations, the rest is
-/// filled in. Transactions that would make the block invalid are an error.
+/// Makes the unsigned block of a slot on a state that was advanced to it: `body` comes with its randomness and
+/// operations, the rest is filled in. Of the transactions offered, those are taken that may be in the block there.
 ///
 /// # Errors
-/// The first rule that an operation or transaction breaks.
+/// The first rule that an operation breaks.
 pub fn propose<S: Store>(
     state: &mut State,
     app: &mut Overlay<'_, S>,
     config: &Config,
-    slot: Slot,
     mut body: Body,
-    txs: &[Tx],
-) -> Result<(BlockHeader, Body), BlockError> {
+    offered: impl IntoIterator<Item = Tx>,
+) -> Result<(BlockHeader, Body, Vec<Tx>), BlockError> {
     let params = &config.params;
-    state.advance_to(params, slot, app);
+    let slot = state.slot;
     let proposer_index = state.proposer(params, slot).ok_or(OperationError::HeaderProposer)?;
     let parent_root = state.latest_block_root();
     let mut header = BlockHeader { slot, proposer_index, parent_root, ..BlockHeader::default() };
     header::apply(state, &header);
-    let fee_recipient = process_consensus(state, app, config, &body, proposer_index, &mut Vec::new())?;
-    (body.exec, _) = process_txs(state, app, config, txs, fee_recipient)?;
+    let fee_recipient =
+        process_consensus(state, app, config, &body, proposer_index, &mut Collected::default())?;
+    let mut run = TxRun::new(state, config);
+    let mut txs = Vec::new();
+    let (most, mut bytes) = (usize::try_from(params.max_txs_per_block).unwrap_or(usize::MAX), 0u64);
+    for tx in offered {
+        let len = u64::try_from(encode(&tx).len()).unwrap_or(u64::MAX);
+        let fits = bytes.checked_add(len).is_some_and(|sum| sum <= params.max_block_tx_bytes);
+        if txs.len() >= most || run.gas_left() < state.params.get(Governed::GasTx) {
+            break;
+        }
+        if fits && run.push(state, app, &tx).is_ok() {
+            bytes = bytes.saturating_add(len);
+            txs.push(tx);
+        }
+    }
+    (body.exec, _) = run.finish(state, app, fee_recipient);
     body.tx_ids = List::new(txs.iter().map(Tx::id).collect()).ok_or(BlockError::TxIds)?;
     header.body_root = Root(body.tree_root());
     header::apply(state, &header);
     header.state_root = state.combined_root(params, &app.root());
-    Ok((header, body))
+    Ok((header, body, txs))
 }
 
-/// Randomness and operations: everything between the header and the transactions. Adds the signatures that must be
-/// verified to `signed` and gives the account for tips as it stands before the transactions.
+/// Randomness and operations: everything between the header and the transactions. Notes signatures and votes in
+/// `collected` and gives the account for tips as it stands before the transactions.
 ///
 /// # Errors
 /// The first rule that is broken.
@@ -160,9 +185,10 @@ pub fn process_consensus<S: Store>(
     config: &Config,
     body: &Body,
     proposer: ValidatorIndex,
-    signed: &mut Vec<Signed>,
+    collected: &mut Collected,
 ) -> Result<Address, BlockError> {
     let params = &config.params;
+    let signed = &mut collected.signed;
     signed.push(header::randao_signed(state, params, &state.latest_block_header, &body.randao_reveal));
     header::apply_randao(state, params, &body.randao_reveal);
     let mut writes = AppWrites::default();
@@ -182,9 +208,9 @@ pub fn process_consensus<S: Store>(
         let checked = slashing::check_finality(state, params, offence)?;
         slash(state, checked);
     }
-    process_votes(state, config, body, proposer, signed, &mut writes)?;
+    process_votes(state, config, body, proposer, collected, &mut writes)?;
     for exit in &body.voluntary_exits {
-        signed.push(exit::check(state, params, config.genesis_fork_version, exit)?);
+        collected.signed.push(exit::check(state, params, config.genesis_fork_version, exit)?);
         state.initiate_exit(params, exit.exit.validator_index);
     }
     app.apply(&writes);
@@ -196,7 +222,7 @@ fn process_votes(
     config: &Config,
     body: &Body,
     proposer: ValidatorIndex,
-    signed: &mut Vec<Signed>,
+    collected: &mut Collected,
     writes: &mut AppWrites,
 ) -> Result<(), BlockError> {
     if body.attestations.is_empty() {
@@ -215,7 +241,8 @@ fn process_votes(
             .unwrap_or_default();
         let checked = attestation::check(state, params, vote, committee)?;
         attestation::apply(state, params, &checked, proposer, per_increment, writes);
-        signed.push(checked.signed);
+        collected.votes.push((checked.data, checked.signed.signers.clone()));
+        collected.signed.push(checked.signed);
     }
     Ok(())
 }
@@ -231,38 +258,86 @@ pub fn process_txs<S: Store>(
     txs: &[Tx],
     fee_recipient: Address,
 ) -> Result<(ExecSummary, Vec<Receipt>), BlockError> {
-    let gas_limit = state.params.get(Governed::BlockGasLimit);
-    let context = TxContext { config, base_fee: state.next_base_fee, gas_limit };
-    let (mut gas_used, mut tips, mut burned) = (0u64, 0u64, 0u128);
-    let mut receipts = Vec::with_capacity(txs.len());
+    let mut run = TxRun::new(state, config);
     for (position, tx) in txs.iter().enumerate() {
-        tx::check(state, app, &context, tx, gas_used)
-            .map_err(|source| BlockError::Tx { position, source })?;
-        let executed = tx::execute(state, app, &context, tx);
-        gas_used = gas_used.saturating_add(executed.receipt.gas_used);
-        tips = tips.saturating_add(executed.tip);
-        burned = burned.saturating_add(u128::from(executed.burned));
-        receipts.push(executed.receipt);
+        run.push(state, app, tx).map_err(|source| BlockError::Tx { position, source })?;
     }
-    if fee_recipient == Address::ZERO {
-        burned = burned.saturating_add(u128::from(tips));
-    } else if tips > 0 {
-        app.credit(&fee_recipient, tips);
+    Ok(run.finish(state, app, fee_recipient))
+}
+
+/// The transactions of one block while they are executed.
+#[derive(Debug)]
+pub struct TxRun<'a> {
+    context: TxContext<'a>,
+    gas_used: u64,
+    tips: u64,
+    burned: u128,
+    receipts: Vec<Receipt>,
+}
+
+impl<'a> TxRun<'a> {
+    /// Starts with none, at the price and limit of the state's block.
+    #[must_use]
+    pub fn new(state: &State, config: &'a Config) -> Self {
+        let gas_limit = state.params.get(Governed::BlockGasLimit);
+        let context = TxContext { config, base_fee: state.next_base_fee, gas_limit };
+        Self { context, gas_used: 0, tips: 0, burned: 0, receipts: Vec::new() }
     }
-    app.apply(&AppWrites { burned, ..AppWrites::default() });
-    let hashes: Vec<Root> = receipts.iter().map(Receipt::hash).collect();
-    let limit = usize::try_from(config.params.max_txs_per_block).unwrap_or(usize::MAX);
-    let exec = ExecSummary {
-        base_fee: context.base_fee,
-        gas_used,
-        gas_limit,
-        tx_count: u64::try_from(txs.len()).unwrap_or(u64::MAX),
-        receipts_root: Root(list_root(&hashes, limit)),
-        fee_recipient,
-    };
-    let minimum = state.params.get(Governed::MinBaseFee);
-    state.next_base_fee = next_base_fee(&config.params, minimum, context.base_fee, gas_limit, gas_used);
-    Ok((exec, receipts))
+
+    /// Gas that is left.
+    #[must_use]
+    pub const fn gas_left(&self) -> u64 {
+        self.context.gas_limit.saturating_sub(self.gas_used)
+    }
+
+    /// Executes the next transaction.
+    ///
+    /// # Errors
+    /// It may not be in the block here; nothing is changed then.
+    pub fn push<S: Store>(
+        &mut self,
+        state: &mut State,
+        app: &mut Overlay<'_, S>,
+        tx: &Tx,
+    ) -> Result<(), TxError> {
+        tx::check(state, app, &self.context, tx, self.gas_used)?;
+        let executed = tx::execute(state, app, &self.context, tx);
+        self.gas_used = self.gas_used.saturating_add(executed.receipt.gas_used);
+        self.tips = self.tips.saturating_add(executed.tip);
+        self.burned = self.burned.saturating_add(u128::from(executed.burned));
+        self.receipts.push(executed.receipt);
+        Ok(())
+    }
+
+    /// Pays the tips and sets the next price.
+    pub fn finish<S: Store>(
+        self,
+        state: &mut State,
+        app: &mut Overlay<'_, S>,
+        fee_recipient: Address,
+    ) -> (ExecSummary, Vec<Receipt>) {
+        let Self { context, gas_used, tips, mut burned, receipts } = self;
+        let params = &context.config.params;
+        if fee_recipient == Address::ZERO {
+            burned = burned.saturating_add(u128::from(tips));
+        } else if tips > 0 {
+            app.credit(&fee_recipient, tips);
+        }
+        app.apply(&AppWrites { burned, ..AppWrites::default() });
+        let hashes: Vec<Root> = receipts.iter().map(Receipt::hash).collect();
+        let limit = usize::try_from(params.max_txs_per_block).unwrap_or(usize::MAX);
+        let exec = ExecSummary {
+            base_fee: context.base_fee,
+            gas_used,
+            gas_limit: context.gas_limit,
+            tx_count: u64::try_from(receipts.len()).unwrap_or(u64::MAX),
+            receipts_root: Root(list_root(&hashes, limit)),
+            fee_recipient,
+        };
+        let minimum = state.params.get(Governed::MinBaseFee);
+        state.next_base_fee = next_base_fee(params, minimum, context.base_fee, context.gas_limit, gas_used);
+        (exec, receipts)
+    }
 }
 
 fn check_ids(max_bytes: u64, body: &Body, txs: &[Tx]) -> Result<(), BlockError> {
@@ -270,22 +345,17 @@ fn check_ids(max_bytes: u64, body: &Body, txs: &[Tx]) -> Result<(), BlockError> 
     if !same {
         return Err(BlockError::TxIds);
     }
-    let bytes: usize = txs.iter().map(|tx| crate::types::codec::encode(tx).len()).sum();
+    let bytes: usize = txs.iter().map(|tx| encode(tx).len()).sum();
     if u64::try_from(bytes).is_ok_and(|bytes| bytes <= max_bytes) { Ok(()) } else { Err(BlockError::TxBytes) }
 }
 
-fn verify_validators(
-    signed: &[Signed],
-    key_of: impl Fn(ValidatorIndex) -> Option<Key>,
-    seed: &[u8; 32],
-) -> Result<(), BlockError> {
-    let sets: Vec<SignatureSet> =
-        signed.iter().map(|signed| signed.with_keys(&key_of)).collect::<Result<_, _>>()?;
-    verify_sets(&sets, seed).map_err(BlockError::ValidatorSignature)
-}
-
 /// Verifies the signatures of all transactions in one batch.
-fn verify_accounts(state: &State, config: &Config, txs: &[Tx]) -> Result<(), BlockError> {
+fn verify_accounts(
+    state: &State,
+    config: &Config,
+    txs: &[Tx],
+    verifier: &dyn Verifier,
+) -> Result<(), BlockError> {
     let message =
         |tx: &Tx| tx.body.signing_message(config.genesis_fork_version, state.genesis_validators_root);
     let messages: Vec<[u8; 32]> = txs.iter().map(message).collect();
@@ -300,7 +370,8 @@ fn verify_accounts(state: &State, config: &Config, txs: &[Tx]) -> Result<(), Blo
             Some(ed25519::Item { key, signature, message: messages.get(*at)?.as_slice() })
         })
         .collect();
-    ed25519::verify_batch(&items)
+    verifier
+        .accounts(&items)
         .map_err(|bad| BlockError::TxSignature(signers.get(bad).map_or(0, |(position, ..)| *position)))
 }
 

@@ -9,9 +9,13 @@ pub mod path;
 pub mod proof;
 pub mod update;
 
-use crate::types::ssz::Chunk;
+use crate::types::{
+    codec::{DecodeError, Result, Wire},
+    ssz::Chunk,
+};
 use path::Path;
 use sha2::{Digest, Sha256};
+use shared_vendor::bytes::{Reader, Writer};
 use std::collections::BTreeMap;
 
 /// Hash of an empty subtree.
@@ -70,6 +74,41 @@ impl Node {
         match self {
             Self::Leaf(leaf) => Child { hash: leaf.hash(), is_leaf: true },
             Self::Inner(children) => Child { hash: subtree_hash(children.as_slice()), is_leaf: false },
+        }
+    }
+}
+
+impl Wire for Node {
+    const MIN_BYTES: usize = 4 + WIDTH;
+
+    fn put(&self, out: &mut Writer) {
+        match self {
+            Self::Leaf(leaf) => {
+                0u32.put(out);
+                leaf.key_hash.put(out);
+                leaf.value_hash.put(out);
+            }
+            Self::Inner(children) => {
+                1u32.put(out);
+                for child in children.iter() {
+                    child.map(|child| (child.hash, child.is_leaf)).put(out);
+                }
+            }
+        }
+    }
+
+    fn take(input: &mut Reader<'_>) -> Result<Self> {
+        match input.u32_le()? {
+            0 => Ok(Self::Leaf(Leaf { key_hash: Wire::take(input)?, value_hash: Wire::take(input)? })),
+            1 => {
+                let mut children = [None; WIDTH];
+                for child in &mut children {
+                    let taken: Option<(Chunk, bool)> = Wire::take(input)?;
+                    *child = taken.map(|(hash, is_leaf)| Child { hash, is_leaf });
+                }
+                Ok(Self::Inner(Box::new(children)))
+            }
+            tag => Err(DecodeError::Tag { kind: "Node", tag }),
         }
     }
 }

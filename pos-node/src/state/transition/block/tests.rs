@@ -7,6 +7,7 @@ use crate::{
         Registration,
         app::MemoryStore,
         genesis::{Genesis, GenesisError, GenesisValidator},
+        verifier::BatchVerifier,
     },
     types::{
         address,
@@ -16,7 +17,7 @@ use crate::{
             SignedFinalityVote, SignedHeader,
         },
         params::{POS, Params},
-        primitives::{Bitlist, Nano, Signature},
+        primitives::{Bitlist, Nano, Signature, Slot},
         transaction::{Action, Auth, TxBody},
     },
 };
@@ -31,10 +32,6 @@ fn account(seed: &[u8; 32]) -> Address {
 
 fn secret(index: ValidatorIndex) -> SecretKey {
     interop_key(index).expect("in range")
-}
-
-fn key_of(index: ValidatorIndex) -> Option<Key> {
-    Key::new(&secret(index).public_key()).ok()
 }
 
 fn config() -> Config {
@@ -137,7 +134,8 @@ impl Chain {
         let proposer = state.proposer(&self.config.params, slot).expect("within the lookahead");
         let epoch = self.config.params.epoch_of(slot);
         body.randao_reveal = self.sign(proposer, &epoch, DomainType::Randao, epoch);
-        let (header, body) = propose(&mut state, &mut app, &self.config, slot, body, txs)?;
+        let (header, body, taken) = propose(&mut state, &mut app, &self.config, body, txs.to_vec())?;
+        assert_eq!(taken, txs);
         let signature = self.sign(proposer, &header, DomainType::Proposer, epoch);
         Ok(SignedBlock { header: SignedHeader { header, signature }, body })
     }
@@ -145,9 +143,9 @@ impl Chain {
     fn import(&mut self, block: &SignedBlock, txs: &[Tx]) -> Result<(), BlockError> {
         let mut state = self.state.clone();
         let mut app = Overlay::new(&self.store);
-        let context =
-            BlockContext { config: &self.config, key_of: &key_of, signatures: Signatures::Verify([5; 32]) };
-        self.receipts = process(&mut state, &mut app, &context, block, txs)?;
+        let verifier = BatchVerifier::new([5; 32]);
+        let context = BlockContext { config: &self.config, verifier: Some(&verifier) };
+        self.receipts = process(&mut state, &mut app, &context, block, txs)?.receipts;
         let changes = app.into_changes();
         self.store.apply(changes);
         self.state = state;
@@ -365,7 +363,10 @@ fn transactions_that_may_not_be_in_a_block_are_named() {
     let refused = |change: &dyn Fn(&mut TxBody)| {
         let mut tx = good.clone();
         change(&mut tx.body);
-        match chain.build(1, Body::default(), std::slice::from_ref(&tx)) {
+        let mut state = chain.state.clone();
+        let mut app = Overlay::new(&chain.store);
+        state.advance_to(&chain.config.params, 1, &mut app);
+        match process_txs(&mut state, &mut app, &chain.config, &[tx], Address::ZERO) {
             Err(BlockError::Tx { position: 0, source }) => source,
             other => panic!("{other:?}"),
         }

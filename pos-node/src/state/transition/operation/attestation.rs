@@ -16,7 +16,8 @@ use crate::types::{
 pub struct Checked {
     /// Who voted and what they signed; signers are in committee order.
     pub signed: Signed,
-    data: AttestationData,
+    /// The common vote.
+    pub data: AttestationData,
     flags: u8,
 }
 

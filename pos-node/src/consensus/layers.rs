@@ -1,0 +1,144 @@
+//! Application states of blocks that are not folded into the database: each block's changes lie over its parent's,
+//! down to the database. One index over all layers answers a read with one look-up, however many layers there are.
+
+use crate::{
+    state::{
+        app::{Store, overlay::Changes},
+        tree::{Node, path::Path},
+    },
+    storage::{Database, batch::Writes},
+    types::{
+        codec::{decode, encode},
+        primitives::Root,
+    },
+};
+use std::collections::{BTreeMap, HashMap};
+
+/// Most bytes of an encoded tree node: its tag and 16 children.
+const MAX_NODE_BYTES: usize = 4 + 16 * 34;
+
+/// Versions of one entry, oldest first: number of the layer and what it wrote.
+type Versions<T> = Vec<(u64, Option<T>)>;
+
+#[derive(Debug)]
+struct Layer {
+    number: u64,
+    parent: Root,
+    keys: Vec<Vec<u8>>,
+    paths: Vec<Path>,
+}
+
+/// All layers.
+#[derive(Debug, Default)]
+pub struct Layers {
+    next: u64,
+    by_block: BTreeMap<Root, Layer>,
+    values: HashMap<Vec<u8>, Versions<Vec<u8>>>,
+    nodes: HashMap<Path, Versions<Node>>,
+}
+
+impl Layers {
+    /// Puts a block's changes over its parent's.
+    pub fn push(&mut self, root: Root, parent: Root, changes: Changes) {
+        let number = self.next;
+        self.next = self.next.saturating_add(1);
+        let (mut keys, mut paths) = (Vec::new(), Vec::new());
+        for (key, value) in changes.values {
+            self.values.entry(key.clone()).or_default().push((number, value));
+            keys.push(key);
+        }
+        for (path, node) in changes.nodes {
+            self.nodes.entry(path).or_default().push((number, node));
+            paths.push(path);
+        }
+        self.by_block.insert(root, Layer { number, parent, keys, paths });
+    }
+
+    /// Forgets a block's layer.
+    pub fn forget(&mut self, root: &Root) {
+        self.take(root);
+    }
+
+    /// Takes a layer out, as rows for the database. It must lie directly over the database.
+    pub fn take(&mut self, root: &Root) -> (Writes, Writes) {
+        let Some(layer) = self.by_block.remove(root) else { return Default::default() };
+        let (mut values, mut nodes) = (Vec::with_capacity(layer.keys.len()), Vec::new());
+        for key in layer.keys {
+            if let Some(value) = remove(&mut self.values, &key, layer.number) {
+                values.push((key, value));
+            }
+        }
+        for path in layer.paths {
+            if let Some(node) = remove(&mut self.nodes, &path, layer.number) {
+                nodes.push((path.to_bytes(), node.as_ref().map(encode)));
+            }
+        }
+        (values, nodes)
+    }
+
+    /// The application state of a block whose layer, or whose changes in the database, are known.
+    #[must_use]
+    pub fn view<'a, D>(&'a self, base: &'a D, root: &Root) -> View<'a, D> {
+        let mut numbers = Vec::new();
+        let mut next = self.by_block.get(root);
+        while let Some(layer) = next {
+            numbers.push(layer.number);
+            next = self.by_block.get(&layer.parent);
+        }
+        numbers.reverse();
+        View { base, layers: self, numbers }
+    }
+}
+
+/// Changes as rows for the database.
+#[must_use]
+pub fn rows(changes: Changes) -> (Writes, Writes) {
+    let nodes = changes.nodes.into_iter().map(|(path, node)| (path.to_bytes(), node.as_ref().map(encode)));
+    (changes.values.into_iter().collect(), nodes.collect())
+}
+
+fn remove<K: std::hash::Hash + Eq, T>(
+    index: &mut HashMap<K, Versions<T>>,
+    key: &K,
+    number: u64,
+) -> Option<Option<T>> {
+    let versions = index.get_mut(key)?;
+    let at = versions.iter().position(|(version, _)| *version == number)?;
+    let (_, value) = versions.remove(at);
+    if versions.is_empty() {
+        index.remove(key);
+    }
+    Some(value)
+}
+
+/// The application state of one block.
+#[derive(Debug)]
+pub struct View<'a, D> {
+    base: &'a D,
+    layers: &'a Layers,
+    /// Numbers of the layers of the block's chain, increasing.
+    numbers: Vec<u64>,
+}
+
+impl<D> View<'_, D> {
+    fn newest<'v, T>(&self, versions: &'v Versions<T>) -> Option<&'v Option<T>> {
+        let of_chain = |(number, _): &&(u64, Option<T>)| self.numbers.binary_search(number).is_ok();
+        versions.iter().rev().find(of_chain).map(|(_, value)| value)
+    }
+}
+
+impl<D: Database> Store for View<'_, D> {
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        match self.layers.values.get(key).and_then(|versions| self.newest(versions)) {
+            Some(value) => value.clone(),
+            None => self.base.value(key),
+        }
+    }
+
+    fn node(&self, path: &Path) -> Option<Node> {
+        match self.layers.nodes.get(path).and_then(|versions| self.newest(versions)) {
+            Some(node) => node.clone(),
+            None => self.base.node(&path.to_bytes()).and_then(|bytes| decode(&bytes, MAX_NODE_BYTES).ok()),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The chain's rows in ordered maps, for tests and the simulator. Commits are lost by [`MemoryDatabase::crash`] until
+//! [`MemoryDatabase::sync`].
+
+use super::{
+    Database,
+    batch::{Batch, StateRow, StoredBlock, TxPlace, Writes},
+    schema::StoreError,
+};
+use crate::types::{
+    operation::Checkpoint,
+    primitives::{Root, Slot},
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+#[derive(Debug, Clone, Default)]
+struct Rows {
+    values: BTreeMap<Vec<u8>, Vec<u8>>,
+    nodes: BTreeMap<Vec<u8>, Vec<u8>>,
+    state: BTreeMap<(u32, u32), Vec<u8>>,
+    blocks: BTreeMap<Root, Arc<StoredBlock>>,
+    by_slot: BTreeMap<(Slot, Root), ()>,
+    canonical: BTreeMap<Slot, Root>,
+    txs: BTreeMap<Root, TxPlace>,
+    folded: Option<Root>,
+    finalized: Option<Checkpoint>,
+}
+
+/// A database in memory.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryDatabase {
+    live: Rows,
+    synced: Rows,
+    since_sync: Vec<Batch>,
+}
+
+impl MemoryDatabase {
+    /// Makes everything committed so far survive a crash.
+    pub fn sync(&mut self) {
+        for batch in std::mem::take(&mut self.since_sync) {
+            self.synced.apply(&batch);
+        }
+    }
+
+    /// Loses what was committed since the last [`MemoryDatabase::sync`].
+    pub fn crash(&mut self) {
+        self.since_sync.clear();
+        self.live = self.synced.clone();
+    }
+}
+
+impl Rows {
+    fn apply(&mut self, batch: &Batch) {
+        if let Some((root, block)) = &batch.block {
+            self.blocks.insert(*root, block.clone());
+            self.by_slot.insert((block.block.header.header.slot, *root), ());
+        }
+        for (slot, root) in &batch.canonical {
+            self.set_canonical(*slot, *root);
+        }
+        if let Some(fold) = &batch.fold {
+            write(&mut self.values, &fold.values);
+            write(&mut self.nodes, &fold.nodes);
+            for (part, piece, bytes) in &fold.state {
+                if bytes.is_empty() {
+                    self.state.remove(&(*part, *piece));
+                } else {
+                    self.state.insert((*part, *piece), bytes.clone());
+                }
+            }
+            self.folded = Some(fold.root);
+        }
+        self.finalized = batch.finalized.or(self.finalized);
+        for root in &batch.forget {
+            if let Some(block) = self.blocks.remove(root) {
+                self.by_slot.remove(&(block.block.header.header.slot, *root));
+            }
+        }
+    }
+
+    fn set_canonical(&mut self, slot: Slot, root: Option<Root>) {
+        if let Some(old) = self.canonical.remove(&slot)
+            && let Some(block) = self.blocks.get(&old)
+        {
+            for id in &block.block.body.tx_ids {
+                if self.txs.get(id).is_some_and(|place| place.block == old) {
+                    self.txs.remove(id);
+                }
+            }
+        }
+        let Some(root) = root else { return };
+        self.canonical.insert(slot, root);
+        if let Some(block) = self.blocks.get(&root) {
+            for (index, id) in block.block.body.tx_ids.iter().enumerate() {
+                self.txs.insert(*id, TxPlace { block: root, slot, index });
+            }
+        }
+    }
+}
+
+fn write(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, writes: &Writes) {
+    for (key, value) in writes {
+        match value {
+            Some(value) => rows.insert(key.clone(), value.clone()),
+            None => rows.remove(key),
+        };
+    }
+}
+
+impl Database for MemoryDatabase {
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.live.values.get(key).cloned()
+    }
+
+    fn node(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.live.nodes.get(path).cloned()
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+        self.live.apply(&batch);
+        self.since_sync.push(batch);
+        Ok(())
+    }
+
+    fn folded(&self) -> Result<Option<Root>, StoreError> {
+        Ok(self.live.folded)
+    }
+
+    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError> {
+        Ok(self.live.state.iter().map(|((part, piece), bytes)| (*part, *piece, bytes.clone())).collect())
+    }
+
+    fn finalized(&self) -> Result<Option<Checkpoint>, StoreError> {
+        Ok(self.live.finalized)
+    }
+
+    fn block(&self, root: &Root) -> Result<Option<Arc<StoredBlock>>, StoreError> {
+        Ok(self.live.blocks.get(root).cloned())
+    }
+
+    fn roots_after(&self, slot: Slot) -> Result<Vec<Root>, StoreError> {
+        let after = self.live.by_slot.range((slot.saturating_add(1), Root::ZERO)..);
+        Ok(after.map(|((_, root), ())| *root).collect())
+    }
+
+    fn canonical(&self, slot: Slot) -> Result<Option<Root>, StoreError> {
+        Ok(self.live.canonical.get(&slot).copied())
+    }
+
+    fn tx_place(&self, id: &Root) -> Result<Option<TxPlace>, StoreError> {
+        Ok(self.live.txs.get(id).copied())
+    }
+}
