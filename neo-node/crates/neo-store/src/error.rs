@@ -1,0 +1,12 @@
+//! Why a store cannot be read or written.
+
+/// A failure of the store. None of them can be repaired by trying again.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The engine failed: the disk is full or broken, or its files are damaged.
+    #[error("database engine")]
+    Engine(#[from] rocksdb::Error),
+    /// The files lack a table.
+    #[error("the database has no table {0}")]
+    NoTable(&'static str),
+}
