@@ -10,9 +10,9 @@ use neo_base::{
     ledger::{Scopes, Signer, Transaction, TransactionBody},
 };
 use neo_contract::{
-    CallFlags, Hardfork, Hardforks, binary,
+    CallFlags, Hardfork, Hardforks, ProtocolSettings, binary,
     engine::{
-        Application, ApplicationEngine, BlockInfo, Container, EngineError, Environment, Settings, Trigger,
+        Application, ApplicationEngine, BlockInfo, Container, EngineError, Environment, Trigger,
         load_script, storage_key,
     },
     native::NATIVES,
@@ -106,7 +106,7 @@ fn run(case: &Value, height: u32) -> Result<Vm, String> {
         script: script.clone(),
     };
     let environment = Environment {
-        settings: Settings { network: NETWORK, address_version: ADDRESS_VERSION, forks },
+        settings: Arc::new(ProtocolSettings { forks, ..ProtocolSettings::private(NETWORK) }),
         trigger: Trigger::Application,
         container: Some(Container::Transaction(Arc::new(Transaction::new(body, Vec::new())))),
         block: Some(BlockInfo { index: height + 1, timestamp: 0, nonce: 0 }),

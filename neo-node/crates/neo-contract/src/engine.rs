@@ -18,10 +18,7 @@ use neo_base::{UInt160, UInt256, ledger::Transaction};
 use neo_vm::{Bytes, Engine, Era, Fault, Host, OpCode, Result, Script, StackItem, Unloaded};
 
 use crate::{
-    binary,
-    flags::CallFlags,
-    hardfork::{Hardfork, Hardforks},
-    manifest::ParameterType,
+    binary, flags::CallFlags, hardfork::Hardfork, manifest::ParameterType, settings::ProtocolSettings,
     state::ContractState,
 };
 
@@ -89,22 +86,11 @@ pub struct BlockInfo {
     pub nonce: u64,
 }
 
-/// Constants of a network.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Number of the network ("magic").
-    pub network: u32,
-    /// First byte of addresses.
-    pub address_version: u8,
-    /// Heights of the hardforks.
-    pub forks: Hardforks,
-}
-
 /// Everything an execution depends on, apart from storage.
 #[derive(Debug, Clone)]
 pub struct Environment {
     /// Constants of the network.
-    pub settings: Settings,
+    pub settings: Arc<ProtocolSettings>,
     /// What starts the execution.
     pub trigger: Trigger,
     /// What is verified or executed.

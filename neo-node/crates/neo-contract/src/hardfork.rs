@@ -31,6 +31,20 @@ impl Hardfork {
         Self::Gorgon,
     ];
 
+    /// Name as in configurations and answers of nodes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Aspidochelone => "Aspidochelone",
+            Self::Basilisk => "Basilisk",
+            Self::Cockatrice => "Cockatrice",
+            Self::Domovoi => "Domovoi",
+            Self::Echidna => "Echidna",
+            Self::Faun => "Faun",
+            Self::Gorgon => "Gorgon",
+        }
+    }
+
     fn position(self) -> usize {
         Self::ALL.iter().position(|fork| *fork == self).unwrap_or_default()
     }
@@ -50,6 +64,13 @@ pub enum HardforkError {
 /// Heights of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hardforks([Option<u32>; 7]);
+
+/// All forks from block 0.
+impl Default for Hardforks {
+    fn default() -> Self {
+        Self([Some(0); 7])
+    }
+}
 
 impl Hardforks {
     /// The heights of a configuration. Forks before the first configured one are active from block 0, forks after
@@ -88,6 +109,11 @@ impl Hardforks {
     #[must_use]
     pub fn height(&self, fork: Hardfork) -> Option<u32> {
         self.0.get(fork.position()).copied().flatten()
+    }
+
+    /// The configured forks and their heights, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Hardfork, u32)> + '_ {
+        Hardfork::ALL.into_iter().filter_map(|fork| Some((fork, self.height(fork)?)))
     }
 
     /// True when the fork is active in the block of this height.

@@ -13,6 +13,7 @@ pub mod json;
 pub mod manifest;
 pub mod native;
 pub mod nef;
+pub mod settings;
 pub mod state;
 
 pub use flags::CallFlags;
@@ -20,4 +21,5 @@ pub use hardfork::{Hardfork, Hardforks};
 pub use json::Json;
 pub use manifest::Manifest;
 pub use nef::{MethodToken, Nef};
+pub use settings::ProtocolSettings;
 pub use state::ContractState;
