@@ -5,7 +5,7 @@ pub mod header;
 pub mod payout;
 pub mod transaction;
 
-pub use block::{BlockError, check_block, check_block_at};
+pub use block::{BlockError, CheckedBlock, check_block, check_block_at};
 pub use header::{HeaderContext, HeaderError, check_header, check_header_at};
 pub use payout::{PayoutError, check_payouts};
 pub use transaction::{

@@ -136,6 +136,37 @@ impl Params {
         }
     }
 
+    /// The same network with an upgrade at another height, for private networks: every rule that looks at the height
+    /// moves with it.
+    #[must_use]
+    pub fn with_activation(mut self, upgrade: Upgrade, height: u32) -> Self {
+        for activation in &mut self.upgrades.0 {
+            if activation.upgrade == upgrade {
+                activation.height = Some(height);
+                activation.block = None;
+            }
+        }
+        match upgrade {
+            Upgrade::Lwma => self.pow.lwma = Some(height),
+            Upgrade::Equihash144 => {
+                self.pow.first_fade_end = fade_end(&self.upgrades, upgrade, self.fade_length);
+            }
+            Upgrade::Acadia => self.pow.lwma3 = Some(height),
+            Upgrade::Kamiooka => {
+                self.pow.second_fade_end = fade_end(&self.upgrades, upgrade, self.fade_length);
+            }
+            Upgrade::Kamata => {}
+            Upgrade::Flux => self.nodes.flux = Some(height),
+            Upgrade::Halving => self.nodes.halving = Some(height),
+            Upgrade::P2shNodes => self.nodes.p2sh_nodes = Some(height),
+            Upgrade::Pon => {
+                self.nodes.pon = Some(height);
+                self.pon.activation = i64::from(height);
+            }
+        }
+        self
+    }
+
     /// The known block at a height, if there is one. The genesis block is one on every network.
     #[must_use]
     pub fn checkpoint(&self, height: u32) -> Option<BlockHash> {

@@ -275,13 +275,27 @@ impl NodeState {
         undo
     }
 
-    /// Takes the changes of the last block back.
-    pub fn revert(&mut self, undo: Undo) {
+    /// Takes the changes of the last block back, and returns what makes them again.
+    pub fn revert(&mut self, undo: Undo) -> Undo {
+        let mut redo = Undo::default();
         for (outpoint, before) in undo.0 {
+            self.remember(&mut redo, outpoint);
             set(&mut self.started, outpoint, before.started);
             set(&mut self.dos, outpoint, before.dos);
             set(&mut self.delegates, outpoint, before.delegates);
             self.set_confirmed(outpoint, before.confirmed);
+        }
+        redo
+    }
+
+    /// Where a collateral stands now.
+    #[must_use]
+    pub fn standing(&self, outpoint: &OutPoint) -> Before {
+        Before {
+            started: self.started.get(outpoint).cloned(),
+            dos: self.dos.get(outpoint).cloned(),
+            confirmed: self.confirmed.get(outpoint).cloned(),
+            delegates: self.delegates.get(outpoint).cloned(),
         }
     }
 
@@ -310,12 +324,7 @@ impl NodeState {
     }
 
     fn remember(&self, undo: &mut Undo, outpoint: OutPoint) {
-        undo.0.entry(outpoint).or_insert_with(|| Before {
-            started: self.started.get(&outpoint).cloned(),
-            dos: self.dos.get(&outpoint).cloned(),
-            confirmed: self.confirmed.get(&outpoint).cloned(),
-            delegates: self.delegates.get(&outpoint).cloned(),
-        });
+        undo.0.entry(outpoint).or_insert_with(|| self.standing(&outpoint));
     }
 
     /// Puts a node into the confirmed list and its queue, or takes it out of both.

@@ -78,4 +78,12 @@ impl Snapshot {
             Self::Memory(snapshot) => snapshot.for_each(table, visit),
         }
     }
+
+    /// The rows with keys `from <= key < to`, in order.
+    pub(crate) fn for_range(&self, table: Table, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<()> {
+        match self {
+            Self::Fjall(snapshot) => snapshot.for_range(table, from, to, visit),
+            Self::Memory(snapshot) => snapshot.for_range(table, from, to, visit),
+        }
+    }
 }

@@ -79,6 +79,17 @@ impl Batch {
         self.set(Table::NodeUndo, &hash.0, undo.map(nodes::undo_row));
     }
 
+    /// Takes over the changes of another set; they replace earlier ones of the same rows.
+    pub fn append(&mut self, other: Self) {
+        self.changes.extend(other.changes);
+    }
+
+    /// True when nothing would be written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
     pub(crate) fn put_file(&mut self, number: u32, info: &FileInfo) {
         self.put(Table::Files, &schema::number_key(number), schema::file_row(info));
     }

@@ -11,6 +11,7 @@ pub mod coins;
 pub mod compact;
 pub mod error;
 mod flat;
+mod indexes;
 mod nodes;
 mod read;
 pub mod schema;
@@ -32,6 +33,7 @@ pub use crate::{
     coins::Coins,
     error::{RecordError, RowError, StoreError},
     flat::Scan,
+    indexes::{AddressDelta, AddressKey, AddressUtxo, IndexTip, NodeEvent, SpentRow, TxPlace},
     nodes::NodeList,
     read::View,
     schema::{BlockRow, FileInfo, Position, Tip, Validity},

@@ -193,4 +193,20 @@ impl View {
             visit(read(key, row).map_err(|source| StoreError::Row { table: table.name(), source })?)
         })
     }
+
+    /// The rows with keys `from <= key < to`, in order.
+    pub(crate) fn range<T>(
+        &self,
+        table: Table,
+        from: &[u8],
+        to: &[u8],
+        read: impl Fn(&[u8], &[u8]) -> std::result::Result<T, RowError>,
+    ) -> Result<Vec<T>> {
+        let mut found = Vec::new();
+        self.0.for_range(table, from, to, &mut |key, row| {
+            found.push(read(key, row).map_err(|source| StoreError::Row { table: table.name(), source })?);
+            Ok(())
+        })?;
+        Ok(found)
+    }
 }

@@ -16,6 +16,16 @@
 //! | nodes             | u8 list, outpoint 36            | a fluxnode: list 0 started, 1 DoS, 2 confirmed     | 1     |
 //! | delegates         | outpoint 36                     | list of public keys                                | 1     |
 //! | node_undo         | block hash 32                   | what takes the block's changes of nodes back       | 1     |
+//! | meta              | `index:` name                   | hash 32, u32 height: how far an index is           | 1     |
+//! | tx_index          | transaction id 32               | block hash 32, u32 place in the block              | 1     |
+//! | spent_index       | outpoint 36                     | spending id 32, u32 input, u32 height, i64 value, then address 21 where one is known | 1 |
+//! | address_deltas    | address 21, u32 height, u32 place, id 32, u32 index, u8 spending | i64 value         | 1     |
+//! | address_utxos     | address 21, id 32, u32 index    | i64 value, script                      | 1     |
+//! | timestamps        | u32 logical time, block hash 32 | nothing                                            | 1     |
+//! | block_times       | block hash 32                   | u32 logical time                                   | 1     |
+//! | node_history      | outpoint 36, u32 height, u32 place | i8 kind, id 32 of a START or CONFIRM            | 1     |
+//!
+//! An address is a u8 type (1 key hash, 2 script hash) and a hash of 20 bytes; values of the index tables are little-endian.
 //!
 //! Blocks and the undo data of their coins lie in flat files; rows name positions in them.
 
@@ -67,11 +77,25 @@ pub enum Table {
     Delegates,
     /// Undo data of fluxnodes by block.
     NodeUndo,
+    /// Index: places of transactions.
+    TxIndex,
+    /// Index: who spent an output.
+    SpentIndex,
+    /// Index: changes of the balances of addresses.
+    AddressDeltas,
+    /// Index: unspent outputs of addresses.
+    AddressUtxos,
+    /// Index: blocks by logical time.
+    Timestamps,
+    /// Index: logical times of blocks.
+    BlockTimes,
+    /// Index: transactions of fluxnodes.
+    NodeHistory,
 }
 
 impl Table {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 19] = [
         Self::Meta,
         Self::Blocks,
         Self::Heights,
@@ -84,6 +108,13 @@ impl Table {
         Self::Nodes,
         Self::Delegates,
         Self::NodeUndo,
+        Self::TxIndex,
+        Self::SpentIndex,
+        Self::AddressDeltas,
+        Self::AddressUtxos,
+        Self::Timestamps,
+        Self::BlockTimes,
+        Self::NodeHistory,
     ];
 
     /// The engine's name of the table.
@@ -102,6 +133,13 @@ impl Table {
             Self::Nodes => "nodes",
             Self::Delegates => "delegates",
             Self::NodeUndo => "node_undo",
+            Self::TxIndex => "tx_index",
+            Self::SpentIndex => "spent_index",
+            Self::AddressDeltas => "address_deltas",
+            Self::AddressUtxos => "address_utxos",
+            Self::Timestamps => "timestamps",
+            Self::BlockTimes => "block_times",
+            Self::NodeHistory => "node_history",
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Rules of whole blocks. Mirrors `CheckBlock` and `ContextualCheckBlock` in `src/main.cpp`, without proofs, signatures
 //! and coins.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
-use fluxd_primitives::{Block, Codec, Transaction, TxId, block::merkle_root};
+use fluxd_primitives::{Block, BlockHash, Codec, Transaction, TxId, block::merkle_root};
 use fluxd_script::{instruction::count_sigops, number, opcode};
 
 use crate::{
@@ -59,6 +59,64 @@ pub enum BlockError {
     },
 }
 
+/// A block that satisfies every rule that can be judged without its place in a chain, with the ids that were computed
+/// on the way. The proof of its header is not among these rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckedBlock {
+    block: Arc<Block>,
+    hash: BlockHash,
+    txids: Vec<TxId>,
+    size: usize,
+}
+
+impl CheckedBlock {
+    /// Checks a block by itself.
+    ///
+    /// # Errors
+    /// As [`check_block`].
+    pub fn new(block: Arc<Block>) -> Result<Self, BlockError> {
+        let txids: Vec<TxId> = block.transactions.iter().map(Transaction::txid).collect();
+        let size = block.to_bytes().len();
+        check_body(&block, &txids, size)?;
+        Ok(Self { hash: block.header.hash(), block, txids, size })
+    }
+
+    /// The block.
+    #[must_use]
+    pub fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// The block, shared.
+    #[must_use]
+    pub fn shared(&self) -> Arc<Block> {
+        Arc::clone(&self.block)
+    }
+
+    /// Its hash.
+    #[must_use]
+    pub fn hash(&self) -> BlockHash {
+        self.hash
+    }
+
+    /// The ids of its transactions, in their order.
+    #[must_use]
+    pub fn txids(&self) -> &[TxId] {
+        &self.txids
+    }
+
+    /// Bytes on the wire.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Its transactions with their ids.
+    pub fn transactions(&self) -> impl Iterator<Item = (&TxId, &Transaction)> {
+        self.txids.iter().zip(&self.block.transactions)
+    }
+}
+
 /// Checks a block by itself: merkle root, sizes, coinbase, transactions.
 ///
 /// # Errors
@@ -66,7 +124,11 @@ pub enum BlockError {
 /// about the block hash: the header may still have a valid body.
 pub fn check_block(block: &Block) -> Result<(), BlockError> {
     let ids: Vec<TxId> = block.transactions.iter().map(Transaction::txid).collect();
-    let merkle = merkle_root(&ids);
+    check_body(block, &ids, block.to_bytes().len())
+}
+
+fn check_body(block: &Block, ids: &[TxId], size: usize) -> Result<(), BlockError> {
+    let merkle = merkle_root(ids);
     if merkle.root != block.header.merkle_root {
         return Err(BlockError::MerkleRoot);
     }
@@ -76,7 +138,7 @@ pub fn check_block(block: &Block) -> Result<(), BlockError> {
     let Some((coinbase, others)) = block.transactions.split_first() else {
         return Err(BlockError::Length);
     };
-    if block.to_bytes().len() > MAX_BLOCK_SIZE {
+    if size > MAX_BLOCK_SIZE {
         return Err(BlockError::Length);
     }
     if !coinbase.is_coinbase() {

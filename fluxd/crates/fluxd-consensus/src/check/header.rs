@@ -6,7 +6,7 @@ use fluxd_pow::{
     equihash::{self, EquihashError, Parameters},
     meets_target,
 };
-use fluxd_primitives::{BlockHeader, Codec, Proof};
+use fluxd_primitives::{BlockHash, BlockHeader, Codec, Proof};
 
 use crate::{
     params::{Network, Params},
@@ -139,6 +139,34 @@ pub fn check_header_at(
     params: &Params,
     context: &HeaderContext<'_>,
 ) -> Result<(), HeaderError> {
+    check_in_chain(header, params, context)?;
+    check_known(&header.hash(), params, context)
+}
+
+/// Checks that a header is not another block than the known one of its height.
+///
+/// # Errors
+/// [`HeaderError::Checkpoint`].
+pub fn check_known(
+    hash: &BlockHash,
+    params: &Params,
+    context: &HeaderContext<'_>,
+) -> Result<(), HeaderError> {
+    match params.checkpoint(context.prev_height.saturating_add(1)) {
+        Some(known) if known != *hash => Err(HeaderError::Checkpoint),
+        _ => Ok(()),
+    }
+}
+
+/// Checks a header against its chain, without the known blocks.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_in_chain(
+    header: &BlockHeader,
+    params: &Params,
+    context: &HeaderContext<'_>,
+) -> Result<(), HeaderError> {
     let height = context.prev_height.saturating_add(1);
     let depth = context.tip_height.saturating_sub(context.prev_height);
     if depth >= params.max_reorg_depth(context.tip_height) {
@@ -179,13 +207,7 @@ pub fn check_header_at(
     } else {
         median_time(context.recent)
     };
-    if i64::from(header.time) <= earliest {
-        return Err(HeaderError::TimeTooOld);
-    }
-    match params.checkpoint(height) {
-        Some(known) if known != header.hash() => Err(HeaderError::Checkpoint),
-        _ => Ok(()),
-    }
+    if i64::from(header.time) <= earliest { Err(HeaderError::TimeTooOld) } else { Ok(()) }
 }
 
 /// As the reference compares: a network without the upgrade has a start that no height reaches.
@@ -195,7 +217,7 @@ fn is_past(params: &Params, upgrade: Upgrade, height: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use fluxd_primitives::{BlockHash, CompactTarget, Hash256, OutPoint, TxId};
+    use fluxd_primitives::{CompactTarget, Hash256, OutPoint, TxId};
 
     use super::*;
 

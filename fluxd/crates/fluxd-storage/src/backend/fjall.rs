@@ -70,6 +70,14 @@ impl Snapshot {
         }
         Ok(())
     }
+
+    pub(super) fn for_range(&self, table: Table, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<()> {
+        for row in self.snapshot.range(of(&self.tables, table), from..to) {
+            let (key, row) = row.into_inner()?;
+            visit(&key, &row)?;
+        }
+        Ok(())
+    }
 }
 
 fn of(tables: &[Keyspace], table: Table) -> &Keyspace {

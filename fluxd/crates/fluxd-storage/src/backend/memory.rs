@@ -44,4 +44,9 @@ impl Snapshot {
         let rows = self.0.range((table, Vec::new())..);
         rows.take_while(|((of, _), _)| *of == table).try_for_each(|((_, key), row)| visit(key, row))
     }
+
+    pub(super) fn for_range(&self, table: Table, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<()> {
+        let rows = self.0.range((table, from.to_vec())..(table, to.to_vec()));
+        rows.into_iter().try_for_each(|((_, key), row)| visit(key, row))
+    }
 }
