@@ -88,19 +88,25 @@ pub trait Database: Send + Sync {
     }
 }
 
-impl<D: Database + ?Sized> Database for &D {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        (**self).get(key)
-    }
+macro_rules! pointer {
+    ($($ty:ty),*) => {$(
+        impl<D: Database + ?Sized> Database for $ty {
+            fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+                (**self).get(key)
+            }
 
-    fn write(&self, batch: &Batch) -> Result<()> {
-        (**self).write(batch)
-    }
+            fn write(&self, batch: &Batch) -> Result<()> {
+                (**self).write(batch)
+            }
 
-    fn iterate(&self, start: &[u8], prefix: &[u8]) -> Entries<'_> {
-        (**self).iterate(start, prefix)
-    }
+            fn iterate(&self, start: &[u8], prefix: &[u8]) -> Entries<'_> {
+                (**self).iterate(start, prefix)
+            }
+        }
+    )*};
 }
+
+pointer!(&D, std::sync::Arc<D>);
 
 /// Changes that belong together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -126,6 +132,12 @@ impl Batch {
     pub fn delete(&mut self, key: &[u8]) {
         self.size += key.len();
         self.changes.push((key.to_vec(), None));
+    }
+
+    /// Adds the changes of another batch behind these.
+    pub fn append(&mut self, other: Self) {
+        self.size += other.size;
+        self.changes.extend(other.changes);
     }
 
     /// The changes in order; None removes.

@@ -328,4 +328,10 @@ pub trait ValidatorState: Send + Sync {
     /// # Errors
     /// The store failed, or the height is above.
     fn validators_at(&self, height: u64, subnet: Id) -> Result<Arc<ValidatorSet>, VmError>;
+
+    /// The subnet that validates a chain; None when there is no such chain.
+    ///
+    /// # Errors
+    /// The store failed.
+    fn subnet_of(&self, chain: Id) -> Result<Option<Id>, VmError>;
 }

@@ -167,3 +167,9 @@ pub type TransferableInput = avax::TransferableInput<Input>;
 pub type BaseTx = avax::BaseTx<Output, Input>;
 /// An unspent output on the P-chain.
 pub type Utxo = avax::Utxo<Output>;
+
+impl avalanche_vm::utxo_store::Addressable for Output {
+    fn addresses(&self) -> &[avalanche_ids::ShortId] {
+        &self.transfer().owners.addrs
+    }
+}

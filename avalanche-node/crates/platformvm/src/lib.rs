@@ -4,6 +4,7 @@
 //! Mirrors `vms/platformvm`.
 
 pub mod block;
+pub mod config;
 pub mod fx;
 pub mod genesis;
 pub mod reward;

@@ -1,5 +1,6 @@
 //! The staking reward. Mirrors `vms/platformvm/reward`; the order of the divisions is consensus.
 
+use avalanche_utils::upgrade::Fork;
 use ruint::aliases::U512;
 
 /// Denominator of all shares and rates.
@@ -51,6 +52,19 @@ impl Config {
             .and_then(|reward| reward.checked_div(period))
             .and_then(|reward| u64::try_from(reward).ok())
             .map_or(remaining, |reward| reward.min(remaining))
+    }
+
+    /// The reward for a stake of whole seconds; see [`Config::calculate`].
+    #[must_use]
+    pub fn calculate_seconds(&self, seconds: u64, amount: u64, supply: u64) -> u64 {
+        self.calculate(seconds.saturating_mul(NANOS), amount, supply)
+    }
+
+    /// The configuration of a network for a primary network stake that starts at `start`, Unix seconds.
+    #[must_use]
+    pub fn for_primary(config: &crate::config::Config, start: u64) -> Self {
+        let helicon = u64::try_from(config.upgrades.time(Fork::Helicon)).unwrap_or(0);
+        config.staking.rewards.at_stake_start(start.saturating_mul(NANOS), helicon.checked_mul(NANOS))
     }
 
     /// The configuration for a primary network stake that starts at `start`, both in nanoseconds since the epoch

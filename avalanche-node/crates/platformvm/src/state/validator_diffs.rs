@@ -2,27 +2,14 @@
 //! from the present one. Mirrors `vms/platformvm/state/disk_staker_diff_iterator.go` and the `Apply…Diffs` methods of
 //! `state.go`; keys and values have the reference's layout.
 
-use std::collections::BTreeMap;
-
 use avalanche_codec::{ReadError, Reader, Writer};
 use avalanche_crypto::bls;
 use avalanche_db::{Batch, Database, DbError, Prefixed};
 use avalanche_ids::{Id, NodeId};
+use avalanche_vm::chain::{Validator as ValidatorOutput, ValidatorSet};
 
 const WEIGHTS: &[u8] = b"flatValidatorDiffs";
 const KEYS: &[u8] = b"flatPublicKeyDiffs";
-
-/// A validator as others see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ValidatorOutput {
-    /// Weight of its stake and its delegators'.
-    pub weight: u64,
-    /// Its key, if it has one.
-    pub public_key: Option<bls::PublicKey>,
-}
-
-/// The validators of a subnet.
-pub type ValidatorSet = BTreeMap<NodeId, ValidatorOutput>;
 
 /// How a validator's weight changed in a block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
