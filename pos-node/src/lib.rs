@@ -4,7 +4,11 @@
 
 pub mod consensus;
 pub mod crypto;
+pub mod network;
+pub mod node;
 pub mod slashing_protection;
 pub mod state;
 pub mod storage;
+pub mod sync;
 pub mod types;
+pub mod validator;

@@ -1,0 +1,608 @@
+//! The node without sockets and threads: messages, time and requests go in, what is to be done comes out. The same
+//! machine runs in the daemon and, many times over on a virtual clock, in the simulator.
+//!
+//! [`blocks`] brings blocks with everything they need into the chain, [`gossip`] takes what is gossiped, [`serve`]
+//! answers peers, [`duty`] does what validators must.
+
+mod blocks;
+mod duty;
+mod gossip;
+mod serve;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use shared_vendor::{
+    clock::Time,
+    machine::{Machine, Tick},
+};
+
+use self::blocks::Waiting;
+use crate::{
+    consensus::chain::{Chain, ChainError, Event},
+    network::{
+        gossip::{Verdict, slot_start_ms},
+        limit::RateLimits,
+        message::Gossip,
+        request::{Answer, Goodbye, Request, Status},
+        score::Fault,
+        seen::Seen,
+    },
+    state::verifier::Verifier,
+    storage::Database,
+    sync::{
+        lookup::Lookups,
+        range::{self, Claim, Local, Peer, RangeSync},
+    },
+    types::{
+        domain::ForkData,
+        operation::SingleAttestation,
+        primitives::{Epoch, Root, Slot, ValidatorIndex},
+    },
+    validator::{
+        duties::Duties,
+        vault::{SignError, Vault},
+    },
+};
+
+/// Requests that are not answered by then have failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Statuses are exchanged again after this long.
+const STATUS_EVERY: Duration = Duration::from_secs(30);
+/// Requests under way to one peer.
+const MAX_ASKED: usize = 64;
+const BASIS_POINTS: u64 = 10_000;
+
+/// Number of a gossiped message or of a peer's request, by which the transport finds it again.
+pub type Handle = u64;
+
+/// What happens to a node.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Time has come.
+    Tick,
+    /// What the wall clock showed, in Unix milliseconds, when the node's clock was at zero.
+    Clock(u64),
+    /// A connection to a peer is open.
+    Connected(Peer),
+    /// A peer has left.
+    Gone(Peer),
+    /// A message of gossip.
+    Gossip {
+        /// Who passed it on.
+        peer: Peer,
+        /// For the verdict.
+        handle: Handle,
+        /// The message.
+        message: Arc<Gossip>,
+    },
+    /// A peer's request.
+    Asked {
+        /// Who asks.
+        peer: Peer,
+        /// For the answer.
+        handle: Handle,
+        /// What it wants.
+        request: Request,
+    },
+    /// The answer to one of our requests; nothing when it failed.
+    Answered {
+        /// Number of the request.
+        ask: u64,
+        /// The answer.
+        answer: Option<Answer>,
+    },
+}
+
+impl From<Tick> for Input {
+    fn from(_: Tick) -> Self {
+        Self::Tick
+    }
+}
+
+/// What a node wants done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Gossip something of our own.
+    Publish(Arc<Gossip>),
+    /// What becomes of a message of gossip.
+    Verdict {
+        /// Which.
+        handle: Handle,
+        /// Who passed it on.
+        peer: Peer,
+        /// Whether it is passed on.
+        verdict: Verdict,
+    },
+    /// Ask a peer.
+    Ask {
+        /// Whom.
+        peer: Peer,
+        /// Number for the answer.
+        ask: u64,
+        /// What.
+        request: Request,
+    },
+    /// Answer a peer.
+    Answer {
+        /// Which request.
+        handle: Handle,
+        /// The answer.
+        answer: Answer,
+    },
+    /// End the connection to a peer.
+    Part(Peer, Goodbye),
+    /// A peer did something wrong.
+    Fault(Peer, Fault),
+    /// The chain moved.
+    Chain(Event),
+    /// A validator of ours did its duty.
+    Duty(Duty),
+    /// The node cannot go on.
+    Stop(Failure),
+}
+
+/// What a validator did, or could not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Duty {
+    /// Proposed a block.
+    Proposed {
+        /// Who.
+        validator: ValidatorIndex,
+        /// When.
+        slot: Slot,
+        /// The block.
+        root: Root,
+        /// Its transactions.
+        txs: usize,
+    },
+    /// Voted.
+    Voted {
+        /// Who.
+        validators: Vec<ValidatorIndex>,
+        /// When.
+        slot: Slot,
+        /// For which head.
+        head: Root,
+    },
+    /// A duty could not be done.
+    Missed {
+        /// Who.
+        validator: ValidatorIndex,
+        /// When.
+        slot: Slot,
+        /// Why.
+        reason: String,
+    },
+    /// The key of a validator is used elsewhere; it signs nothing here any more.
+    Doppelganger(ValidatorIndex),
+}
+
+/// Why a node stops.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The chain or its database.
+    #[error("chain cannot go on")]
+    Chain(#[from] ChainError),
+    /// The record of signed messages.
+    #[error("validators cannot sign")]
+    Signing(#[from] SignError),
+}
+
+/// What a request was for.
+#[derive(Debug, Clone)]
+enum Purpose {
+    Status,
+    Lookup(Root),
+    Batch(Slot),
+    Bodies(Root),
+}
+
+/// What a node is made of.
+pub struct Parts<D> {
+    /// The chain.
+    pub chain: Chain<D>,
+    /// Verifies signatures; the same as the chain's.
+    pub verifier: Arc<dyn Verifier>,
+    /// Keys of validators.
+    pub vault: Vault,
+    /// Their duties.
+    pub duties: Duties,
+    /// Unix milliseconds when the node's clock is at zero.
+    pub base_ms: u64,
+    /// Text of our blocks.
+    pub graffiti: [u8; 32],
+}
+
+/// The machine.
+pub struct Core<D> {
+    chain: Chain<D>,
+    verifier: Arc<dyn Verifier>,
+    vault: Vault,
+    duties: Duties,
+    base_ms: u64,
+    graffiti: [u8; 32],
+    seen: Seen,
+    limits: RateLimits<Peer>,
+    peers: BTreeMap<Peer, Option<Status>>,
+    range: RangeSync<crate::network::request::BlockChunk>,
+    lookups: Lookups,
+    waiting: Waiting,
+    /// Votes that came up to half a second early, with what the transport needs to hear.
+    early: Vec<(Peer, Handle, SingleAttestation)>,
+    asks: BTreeMap<u64, (Peer, Purpose, Time)>,
+    next_ask: u64,
+    next_status: Time,
+    /// The last slot whose start was seen, and whether its votes are done.
+    slot: Option<Slot>,
+    voted: bool,
+    learnt: Option<Epoch>,
+    stopped: bool,
+}
+
+impl<D> std::fmt::Debug for Core<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core")
+            .field("slot", &self.slot)
+            .field("peers", &self.peers.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<D: Database> Core<D> {
+    /// A node that has heard nothing yet.
+    #[must_use]
+    pub fn new(parts: Parts<D>) -> Self {
+        let Parts { chain, verifier, vault, duties, base_ms, graffiti } = parts;
+        let per_batch = chain.config().params.slots_per_epoch;
+        Self {
+            chain,
+            verifier,
+            vault,
+            duties,
+            base_ms,
+            graffiti,
+            seen: Seen::default(),
+            limits: RateLimits::default(),
+            peers: BTreeMap::new(),
+            range: RangeSync::new(per_batch),
+            lookups: Lookups::default(),
+            waiting: Waiting::default(),
+            early: Vec::new(),
+            asks: BTreeMap::new(),
+            next_ask: 0,
+            next_status: Time::ZERO,
+            slot: None,
+            voted: true,
+            learnt: None,
+            stopped: false,
+        }
+    }
+
+    /// The chain.
+    #[must_use]
+    pub const fn chain(&self) -> &Chain<D> {
+        &self.chain
+    }
+
+    /// The chain, for questions that compute something on the way.
+    pub const fn chain_mut(&mut self) -> &mut Chain<D> {
+        &mut self.chain
+    }
+
+    /// Gives the chain and the vault back, as at the end of the process.
+    #[must_use]
+    pub fn into_parts(self) -> (Chain<D>, Vault) {
+        (self.chain, self.vault)
+    }
+
+    /// Duties of our validators.
+    #[must_use]
+    pub const fn duties(&self) -> &Duties {
+        &self.duties
+    }
+
+    /// Peers with their last status.
+    #[must_use]
+    pub const fn peers(&self) -> &BTreeMap<Peer, Option<Status>> {
+        &self.peers
+    }
+
+    /// The slot that range sync works towards; none when this node is not behind.
+    #[must_use]
+    pub const fn sync_target(&self) -> Option<Slot> {
+        self.range.target()
+    }
+
+    /// Unix milliseconds.
+    fn unix_ms(&self, now: Time) -> u64 {
+        self.base_ms.saturating_add(now.as_nanos() / 1_000_000)
+    }
+
+    fn time_of(&self, unix_ms: u64) -> Time {
+        Time::from_millis(unix_ms.saturating_sub(self.base_ms))
+    }
+
+    /// What this node says of its chain.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let config = self.chain.config();
+        let finalized = self.chain.finalized();
+        Status {
+            fork_digest: self.fork_digest(),
+            config_hash: config.hash(),
+            finalized,
+            head_root: self.chain.head(),
+            head_slot: self.chain.head_slot(),
+            earliest_slot: 0,
+        }
+    }
+
+    /// Digest of the rules in force, as in topics.
+    #[must_use]
+    pub fn fork_digest(&self) -> [u8; 4] {
+        let state = self.chain.state(&self.chain.head());
+        let genesis_validators_root = state.map(|state| state.genesis_validators_root).unwrap_or_default();
+        let current_version = self.chain.config().genesis_fork_version;
+        ForkData { current_version, genesis_validators_root }.digest()
+    }
+
+    /// Time passes: the chain's clock, the slot's start, the votes' time, requests that are overdue.
+    fn on_time(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let ms = self.unix_ms(now);
+        if let Err(error) = self.chain.on_tick(ms) {
+            self.stop(error.into(), out);
+            return;
+        }
+        self.chain_events(now, out);
+        if ms < slot_start_ms(self.chain.config(), 0) {
+            return;
+        }
+        let slot = self.chain.current_slot();
+        if self.slot.is_none_or(|last| last < slot) {
+            self.slot = Some(slot);
+            self.voted = false;
+            self.on_slot(now, slot, out);
+        }
+        if !self.voted && ms >= self.vote_time(slot) {
+            self.vote(now, slot, out);
+        }
+        let late: Vec<u64> =
+            self.asks.iter().filter(|(_, (.., until))| *until <= now).map(|(ask, _)| *ask).collect();
+        for ask in late {
+            self.on_answer(now, ask, None, out);
+        }
+        if self.next_status <= now {
+            self.next_status = now.after(STATUS_EVERY);
+            for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+                self.ask_status(now, peer, out);
+            }
+        }
+    }
+
+    fn on_slot(&mut self, now: Time, slot: Slot, out: &mut Vec<Effect>) {
+        let params = &self.chain.config().params;
+        let epoch = params.epoch_of(slot);
+        if self.learnt != Some(epoch) {
+            self.learnt = Some(epoch);
+            if let Some(state) = self.chain.state(&self.chain.head()) {
+                self.duties.learn(&self.chain.config().params, &state);
+            }
+        }
+        self.waiting.forget_before(slot);
+        for (peer, handle, vote) in std::mem::take(&mut self.early) {
+            self.on_vote(now, peer, handle, &vote, out);
+        }
+        for (block, txs, peer) in self.waiting.take_future(slot) {
+            self.import(now, block, txs, peer, out);
+        }
+        self.propose(now, slot, out);
+    }
+
+    /// When votes of a slot are due at the latest, in Unix milliseconds.
+    fn vote_time(&self, slot: Slot) -> u64 {
+        let config = self.chain.config();
+        let params = &config.params;
+        let part = params.slot_ms.saturating_mul(params.attestation_due_bps) / BASIS_POINTS;
+        slot_start_ms(config, slot).saturating_add(part)
+    }
+
+    fn stop(&mut self, failure: Failure, out: &mut Vec<Effect>) {
+        self.stopped = true;
+        out.push(Effect::Stop(failure));
+    }
+
+    /// Tells what happened to the chain, and takes the consequences.
+    fn chain_events(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let events = self.chain.take_events();
+        if events.is_empty() {
+            return;
+        }
+        for event in events {
+            match &event {
+                Event::Finalized(checkpoint) => {
+                    let slot = self.chain.config().params.start_slot(checkpoint.epoch);
+                    self.seen.prune(checkpoint.epoch, slot);
+                    self.waiting.forget_orphans_before(slot);
+                }
+                Event::ProposerOffence(evidence) => {
+                    out.push(Effect::Publish(Arc::new(Gossip::ProposerSlashing(Box::new(*evidence)))));
+                }
+                Event::AttesterOffence(evidence) => {
+                    out.push(Effect::Publish(Arc::new(Gossip::AttesterSlashing(evidence.clone()))));
+                }
+                _ => {}
+            }
+            out.push(Effect::Chain(event));
+        }
+        let final_slot = self.chain.config().params.start_slot(self.chain.finalized().epoch);
+        let local = Local { head_slot: self.chain.head_slot(), final_slot };
+        self.range_step(now, range::Input::Local(local), out);
+    }
+
+    fn connected(&mut self, now: Time, peer: Peer, out: &mut Vec<Effect>) {
+        self.peers.insert(peer, None);
+        self.ask_status(now, peer, out);
+    }
+
+    fn gone(&mut self, now: Time, peer: Peer, out: &mut Vec<Effect>) {
+        self.peers.remove(&peer);
+        self.limits.forget(peer);
+        let asked: Vec<u64> =
+            self.asks.iter().filter(|(_, (of, ..))| *of == peer).map(|(ask, _)| *ask).collect();
+        for ask in asked {
+            self.on_answer(now, ask, None, out);
+        }
+        self.range_step(now, range::Input::Gone(peer), out);
+    }
+
+    fn ask_status(&mut self, now: Time, peer: Peer, out: &mut Vec<Effect>) {
+        let status = Request::Status(Box::new(self.status()));
+        self.ask(now, peer, Purpose::Status, status, out);
+    }
+
+    fn ask(&mut self, now: Time, peer: Peer, purpose: Purpose, request: Request, out: &mut Vec<Effect>) {
+        let ask = self.next_ask;
+        self.next_ask = self.next_ask.wrapping_add(1);
+        self.asks.insert(ask, (peer, purpose, now.after(PATIENCE)));
+        let asked = self.asks.values().filter(|(of, ..)| *of == peer).count();
+        if asked > MAX_ASKED {
+            self.on_answer(now, ask, None, out);
+        } else {
+            out.push(Effect::Ask { peer, ask, request });
+        }
+    }
+
+    /// A peer told its status. Peers of other chains are sent away.
+    fn on_status(&mut self, now: Time, peer: Peer, status: &Status, out: &mut Vec<Effect>) {
+        let ours = self.status();
+        let final_here = self.chain.fork_choice().tree().get(&status.finalized.root).is_some();
+        let conflict = status.finalized.epoch == ours.finalized.epoch
+            && status.finalized.root != ours.finalized.root
+            && !final_here;
+        if status.config_hash != ours.config_hash || status.fork_digest != ours.fork_digest || conflict {
+            self.peers.remove(&peer);
+            out.push(Effect::Part(peer, Goodbye::IrrelevantNetwork));
+            return;
+        }
+        if let Some(known) = self.peers.get_mut(&peer) {
+            *known = Some(*status);
+        }
+        let claim = Claim {
+            finalized: status.finalized,
+            head_slot: status.head_slot,
+            earliest_slot: status.earliest_slot,
+        };
+        self.range_step(now, range::Input::Claim(peer, claim), out);
+        let near = status.head_slot
+            <= self.chain.head_slot().saturating_add(self.chain.config().params.slots_per_epoch);
+        if near && self.range.target().is_none() && !self.chain.contains(&status.head_root) {
+            self.lookups.want(status.head_root, Some(peer), 0);
+        }
+    }
+
+    fn on_answer(&mut self, now: Time, ask: u64, answer: Option<Answer>, out: &mut Vec<Effect>) {
+        let Some((peer, purpose, _)) = self.asks.remove(&ask) else { return };
+        if answer.is_none() && self.peers.contains_key(&peer) {
+            out.push(Effect::Fault(peer, Fault::Timeout));
+        }
+        match (purpose, answer) {
+            (Purpose::Status, Some(Answer::Status(status))) => self.on_status(now, peer, &status, out),
+            (Purpose::Status, _) => {}
+            (Purpose::Lookup(root), answer) => self.on_found(now, peer, root, answer, out),
+            (Purpose::Bodies(root), answer) => self.on_bodies(now, peer, root, answer, out),
+            (Purpose::Batch(start), answer) => {
+                let blocks = match answer {
+                    Some(Answer::Blocks(blocks)) => Some(
+                        blocks.into_iter().map(|chunk| (chunk.block.header.header.slot, chunk)).collect(),
+                    ),
+                    _ => None,
+                };
+                self.range_step(now, range::Input::Blocks { start, peer, blocks }, out);
+            }
+        }
+    }
+
+    /// Feeds range sync and does what it wants, until it wants nothing more.
+    fn range_step(
+        &mut self,
+        now: Time,
+        input: range::Input<crate::network::request::BlockChunk>,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let mut effects = Vec::new();
+            self.range.step(now, input, &mut effects);
+            for effect in effects {
+                match effect {
+                    range::Effect::Ask { peer, start, count } => {
+                        let request = Request::BlocksByRange { start_slot: start, count, with_txs: true };
+                        self.ask(now, peer, Purpose::Batch(start), request, out);
+                    }
+                    range::Effect::Import { start, peer, blocks } => {
+                        let result = self.import_batch(now, peer, blocks, out);
+                        inputs.push(range::Input::Imported { start, result });
+                    }
+                    range::Effect::Blame(peer) => out.push(Effect::Fault(peer, Fault::Invalid)),
+                    range::Effect::Slow(peer) => out.push(Effect::Fault(peer, Fault::Timeout)),
+                }
+            }
+        }
+    }
+
+    /// Asks for blocks that are looked for.
+    fn look(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let peers: BTreeSet<Peer> = self.peers.keys().copied().collect();
+        for (peer, root) in self.lookups.due(now, peers.iter().copied()) {
+            if let Some(roots) = crate::types::primitives::List::new(vec![root]) {
+                self.ask(now, peer, Purpose::Lookup(root), Request::BlocksByRoot(roots), out);
+            }
+        }
+    }
+}
+
+impl<D: Database> Machine for Core<D> {
+    type Input = Input;
+    type Effect = Effect;
+
+    fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
+        if self.stopped {
+            return;
+        }
+        if let Input::Clock(base_ms) = input {
+            self.base_ms = base_ms;
+        }
+        self.on_time(now, out);
+        match input {
+            Input::Tick => self.range_step(now, range::Input::Tick, out),
+            Input::Clock(_) => {}
+            Input::Connected(peer) => self.connected(now, peer, out),
+            Input::Gone(peer) => self.gone(now, peer, out),
+            Input::Gossip { peer, handle, message } => self.on_gossip(now, peer, handle, &message, out),
+            Input::Asked { peer, handle, request } => self.on_request(now, peer, handle, &request, out),
+            Input::Answered { ask, answer } => self.on_answer(now, ask, answer, out),
+        }
+        self.chain_events(now, out);
+        self.look(now, out);
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        if self.stopped {
+            return None;
+        }
+        let config = self.chain.config();
+        let next_slot = self.slot.map_or(0, |slot| slot.saturating_add(1));
+        let start = Some(self.time_of(slot_start_ms(config, next_slot)));
+        let vote = self.slot.filter(|_| !self.voted).map(|slot| self.time_of(self.vote_time(slot)));
+        let answers = self.asks.values().map(|(.., until)| *until).min();
+        let status = (!self.peers.is_empty()).then_some(self.next_status);
+        [start, vote, answers, status, self.lookups.deadline(), self.range.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}

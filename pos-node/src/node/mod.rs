@@ -1,0 +1,3 @@
+//! The node: a pure core that holds the chain, and the wiring that connects it with sockets, clock, disk and RPC.
+
+pub mod core;
