@@ -2,4 +2,5 @@
 //! which the P-chain and the X-chain share. Everything else lives in the crates below `crates/`; `ARCHITECTURE.md` says
 //! where.
 
+pub mod config;
 pub mod genesis;

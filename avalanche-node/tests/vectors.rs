@@ -9,6 +9,8 @@ use shared_vendor::testing::vectors::{self, Claim, File};
 mod basics;
 #[path = "vectors/chains.rs"]
 mod chains;
+#[path = "vectors/configuration.rs"]
+mod configuration;
 #[path = "vectors/consensus.rs"]
 mod consensus;
 #[path = "vectors/economy.rs"]
@@ -29,6 +31,7 @@ fn claim(file: &File<'_>) -> Option<Claim> {
     [
         basics::claim,
         chains::claim,
+        configuration::claim,
         consensus::claim,
         economy::claim,
         network::claim,
@@ -68,7 +71,6 @@ impl Shape {
 fn not_run(path: &str) -> Option<Claim> {
     let reason = match path.split_once("__").map_or(path, |(area, _)| area) {
         "go-oracle/api" | "go-oracle/indexer" => "the HTTP API is not built yet",
-        "go-oracle/config" => "the configuration is not built yet",
         _ => return None,
     };
     Some(Claim::NotRun(reason))

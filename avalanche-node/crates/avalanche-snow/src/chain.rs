@@ -38,6 +38,17 @@ pub struct Refused(pub String);
 #[error("{0}")]
 pub struct Fault(pub String);
 
+/// Why a block was not verified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unverified {
+    /// It breaks a rule.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// It could not be judged.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
 /// A chain below consensus. Calls come from one thread, in the order of the protocol: a block is verified after its
 /// parent, accepted after its parent, and accepted or rejected at most once.
 pub trait Chain {
@@ -60,8 +71,8 @@ pub trait Chain {
     /// asks a question, else nothing.
     ///
     /// # Errors
-    /// It breaks a rule.
-    fn verify(&mut self, block: &Block) -> Result<Vec<Block>, Refused>;
+    /// It breaks a rule, or the store failed.
+    fn verify(&mut self, block: &Block) -> Result<Vec<Block>, Unverified>;
 
     /// The options of the last accepted block, when it asks a question.
     fn open_options(&mut self) -> Vec<Block>;

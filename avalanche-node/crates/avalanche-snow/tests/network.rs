@@ -1,6 +1,8 @@
 //! Networks of engines on a virtual clock: one node crashes, one lies, messages are late or lost. No two honest nodes may
 //! accept different blocks, and the others must go on. `SIM_SEEDS` sets the number of seeds.
 
+#![allow(clippy::unwrap_used)] // a test says what is wrong by failing
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
@@ -10,7 +12,7 @@ use std::{
 
 use avalanche_ids::{Id, NodeId};
 use avalanche_snow::{
-    chain::{Block, Chain, Fault, Refused, State},
+    chain::{Block, Chain, Fault, Refused, State, Unverified},
     consensus::Params,
     engine::{
         bootstrap,
@@ -99,10 +101,10 @@ impl Chain for Ledger {
         self.accepted.get(usize::try_from(height).ok()?).copied()
     }
 
-    fn verify(&mut self, block: &Block) -> Result<Vec<Block>, Refused> {
+    fn verify(&mut self, block: &Block) -> Result<Vec<Block>, Unverified> {
         let parent = self.blocks.get(&block.parent).ok_or_else(|| Refused("no parent".to_owned()))?;
         if parent.height + 1 != block.height {
-            return Err(Refused("height".to_owned()));
+            return Err(Refused("height".to_owned()).into());
         }
         self.blocks.insert(block.id, block.clone());
         Ok(Vec::new())

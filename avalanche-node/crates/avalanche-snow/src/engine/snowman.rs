@@ -11,7 +11,7 @@ use avalanche_ids::{Id, NodeId};
 
 use super::{ancestors::Ancestors, jobs::Jobs, poll::Polls};
 use crate::{
-    chain::{Block, Chain, Fault, State},
+    chain::{Block, Chain, Fault, State, Unverified},
     consensus::{Decision, Flavor, Params, ParamsError, Topological, instance::Rule},
     message::{Answer, Content},
     networking::{outbox::Outbox, timeouts::Key},
@@ -63,7 +63,8 @@ pub struct Snowman {
     frontiers: BTreeMap<NodeId, (Id, u64)>,
     jobs: Jobs<Job>,
     work: Vec<Work>,
-    pending_builds: u32,
+    /// The chain asked for a block to be built.
+    builds: bool,
     /// Blocks accepted since they were last taken.
     accepted: Vec<Accepted>,
 }
@@ -88,14 +89,14 @@ impl Snowman {
             frontiers: BTreeMap::new(),
             jobs: Jobs::default(),
             work: Vec::new(),
-            pending_builds: 0,
+            builds: false,
             accepted: Vec::new(),
         };
         chain.prefer(id);
         let options = chain.open_options();
         chain.set_state(State::NormalOp)?;
         for block in options {
-            engine.deliver(&block, false, chain, out);
+            engine.deliver(&block, false, chain, out)?;
             engine.finish_work(chain, out)?;
         }
         Ok(engine)
@@ -156,7 +157,7 @@ impl Snowman {
     /// # Errors
     /// The store failed.
     pub fn build_requested(&mut self, chain: &mut impl Chain, out: &mut Outbox) -> Result<(), Fault> {
-        self.pending_builds = self.pending_builds.saturating_add(1);
+        self.builds = true;
         self.build(chain, out)
     }
 
@@ -282,15 +283,17 @@ impl Snowman {
         out.answer(node, request, chits);
     }
 
-    /// Builds while asked to and while few enough blocks process.
+    /// Builds when asked to and when few enough blocks process.
     fn build(&mut self, chain: &mut impl Chain, out: &mut Outbox) -> Result<(), Fault> {
         let optimal = usize::try_from(self.consensus.params().optimal_processing).unwrap_or(usize::MAX);
-        while self.pending_builds > 0 && self.consensus.num_processing() < optimal {
-            self.pending_builds -= 1;
-            let Ok(block) = chain.build() else { return Ok(()) };
-            self.issue_built(block, chain, out)?;
+        if !self.builds || self.consensus.num_processing() >= optimal {
+            return Ok(());
         }
-        Ok(())
+        self.builds = false;
+        match chain.build() {
+            Ok(block) => self.issue_built(block, chain, out),
+            Err(_) => Ok(()),
+        }
     }
 
     /// Issues a block of our own with those of its ancestors that are at hand.
@@ -419,7 +422,7 @@ impl Snowman {
                     let runs = ready.into_iter().rev().map(|(job, abandoned)| Work::Run(job, abandoned));
                     self.work.extend(runs);
                 }
-                Work::Run(Job::Issue { block, push }, false) => self.deliver(&block, push, chain, out),
+                Work::Run(Job::Issue { block, push }, false) => self.deliver(&block, push, chain, out)?,
                 Work::Run(Job::Issue { block, .. }, true) => {
                     self.pending.remove(&block.id);
                     self.work.push(Work::Resolve(block.id, true));
@@ -447,20 +450,26 @@ impl Snowman {
     }
 
     /// Verifies a block and adds it to consensus, with its options.
-    fn deliver(&mut self, block: &Block, push: bool, chain: &mut impl Chain, out: &mut Outbox) {
+    fn deliver(
+        &mut self,
+        block: &Block,
+        push: bool,
+        chain: &mut impl Chain,
+        out: &mut Outbox,
+    ) -> Result<(), Fault> {
         self.pending.remove(&block.id);
         if !self.can_issue_child_on(block.parent) || self.consensus.processing(block.id) {
             self.work.push(Work::Resolve(block.id, true));
-            return;
+            return Ok(());
         }
-        let Some(options) = self.add(block, chain) else {
+        let Some(options) = self.add(block, chain)? else {
             self.work.push(Work::Resolve(block.id, true));
-            return;
+            return Ok(());
         };
         self.work.push(Work::Repoll);
         let mut added = Vec::new();
         for option in options {
-            if self.add(&option, chain).is_some() {
+            if self.add(&option, chain)?.is_some() {
                 added.push(option);
             } else {
                 self.pending.remove(&option.id);
@@ -474,20 +483,22 @@ impl Snowman {
             self.query(block, push, out);
         }
         self.work.push(Work::Resolve(block.id, false));
+        Ok(())
     }
 
     /// Verifies a block and adds it; its options, or None when it is not valid.
-    fn add(&mut self, block: &Block, chain: &mut impl Chain) -> Option<Vec<Block>> {
-        let verified = chain.verify(block);
-        let added = verified.ok().filter(|_| {
-            let added = self.consensus.add(block.id, block.parent, block.height);
-            added.is_ok()
-        });
+    fn add(&mut self, block: &Block, chain: &mut impl Chain) -> Result<Option<Vec<Block>>, Fault> {
+        let options = match chain.verify(block) {
+            Ok(options) => Some(options),
+            Err(Unverified::Refused(_)) => None,
+            Err(Unverified::Fault(fault)) => return Err(fault),
+        };
+        let added = options.filter(|_| self.consensus.add(block.id, block.parent, block.height).is_ok());
         match &added {
             Some(_) => self.unverified.remove(block.id),
             None => self.mark_unverified(block.clone()),
         }
-        added
+        Ok(added)
     }
 
     /// Keeps a block that cannot be issued, as long as its parent is undecided: votes for it count for its ancestors.
