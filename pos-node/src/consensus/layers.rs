@@ -54,6 +54,18 @@ impl Layers {
         self.by_block.insert(root, Layer { number, parent, keys, paths });
     }
 
+    /// Number of layers.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_block.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_block.is_empty()
+    }
+
     /// Forgets a block's layer.
     pub fn forget(&mut self, root: &Root) {
         self.take(root);

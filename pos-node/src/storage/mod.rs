@@ -8,10 +8,12 @@ pub mod batch;
 pub mod memory;
 pub mod schema;
 pub mod signed;
+pub mod sqlite;
 
 pub use batch::{Batch, Fold, StateRow, StoredBlock, TxPlace};
 pub use memory::MemoryDatabase;
 pub use schema::StoreError;
+pub use sqlite::{History, SqliteDatabase};
 
 use crate::types::{
     operation::Checkpoint,

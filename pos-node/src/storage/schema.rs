@@ -31,6 +31,48 @@ pub const SIGNED_STEPS: &[&str] = &["
     ) WITHOUT ROWID;
 "];
 
+/// Marks files of this program: "POSC" for the chain.
+pub const CHAIN_APPLICATION_ID: i32 = 0x504f_5343;
+
+/// Steps of the chain's database; step `n` leads to version `n + 1`.
+///
+/// - `meta(key, value)`: `network` (identity of the chain), `folded` (block), `finalized` (checkpoint), `mode`.
+/// - `block(root, slot, bytes)`: signed header and body, of every branch since finality and of the final chain.
+/// - `body(slot, root, txs, receipts)`: what belongs to a block, one after the other; pruned by age.
+/// - `canonical(slot, root)`: the head's chain.
+/// - `tx_place(id8, slot, position)`: first 8 bytes of ids of transactions of the head's chain.
+/// - `state(part, piece, bytes)`: consensus state of the folded block.
+/// - `kv(key, value)`, `node(path, bytes)`: application state of the folded block and its tree by path.
+/// - `history(key, slot, value)`: value of a key before the block of that slot; archives only.
+/// - `certificate(epoch, bytes)`: finality certificates.
+pub const CHAIN_STEPS: &[&str] = &["
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE block (root BLOB NOT NULL UNIQUE, slot BLOB NOT NULL, bytes BLOB NOT NULL);
+    CREATE INDEX block_slot ON block (slot);
+    CREATE TABLE body (slot BLOB NOT NULL, root BLOB NOT NULL UNIQUE, txs BLOB NOT NULL, receipts BLOB NOT NULL);
+    CREATE INDEX body_slot ON body (slot);
+    CREATE TABLE canonical (slot BLOB PRIMARY KEY, root BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE tx_place (
+        id8 BLOB NOT NULL, slot BLOB NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (id8, slot, position)
+    ) WITHOUT ROWID;
+    CREATE TABLE state (
+        part INTEGER NOT NULL, piece INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (part, piece)
+    ) WITHOUT ROWID;
+    CREATE TABLE kv (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE node (path BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE history (key BLOB NOT NULL, slot BLOB NOT NULL, value BLOB, PRIMARY KEY (key, slot)) WITHOUT ROWID;
+    CREATE TABLE certificate (epoch BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID;
+"];
+
+/// When a commit is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Before it returns; the file is locked against other processes.
+    Synced,
+    /// In order and never in part, but the last ones may be lost with power; readers need not wait.
+    Ordered,
+}
+
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -51,20 +93,48 @@ pub enum StoreError {
     /// The file belongs to another chain.
     #[error("database belongs to another chain")]
     OtherChain,
+    /// The file was made to keep more or less of the past than is asked for now.
+    #[error("database was made in another mode (full or archive)")]
+    OtherMode,
+    /// The file is damaged.
+    #[error("database is damaged: {0}")]
+    Damaged(String),
+    /// A read failed.
+    #[error("read failed: {0}")]
+    Read(String),
+    /// An earlier failure made the handle useless.
+    #[error("database failed before")]
+    Poisoned,
     /// A row is not what this program writes.
     #[error("database holds a malformed {0}")]
     Malformed(&'static str),
 }
 
-/// Opens or makes a file, and brings it to the newest version in one transaction per step. Every commit is synced.
+/// Opens or makes a file, and brings it to the newest version in one transaction per step.
 ///
 /// # Errors
 /// Another kind of file, a newer version, or the engine fails.
-pub fn open(path: &Path, application_id: i32, steps: &[&str]) -> Result<Connection, StoreError> {
+pub fn open(
+    path: &Path,
+    application_id: i32,
+    steps: &[&str],
+    durability: Durability,
+) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
-    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    connection.pragma_update(None, "journal_mode", "DELETE")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
+    match durability {
+        Durability::Synced => {
+            connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+            connection.pragma_update(None, "journal_mode", "DELETE")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+        }
+        Durability::Ordered => {
+            connection.pragma_update(None, "page_size", 8192)?;
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            connection.pragma_update(None, "cache_size", -65_536)?; // KiB
+        }
+    }
     connection.pragma_update(None, "foreign_keys", true)?;
     let found_id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

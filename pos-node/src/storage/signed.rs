@@ -1,7 +1,7 @@
 //! Rows of the record of signed messages. A [`Transaction`] shows what a decision needs and takes what was decided; it
 //! is on disk when [`Transaction::commit`] returns.
 
-use super::schema::{SIGNED_APPLICATION_ID, SIGNED_STEPS, StoreError, open};
+use super::schema::{Durability, SIGNED_APPLICATION_ID, SIGNED_STEPS, StoreError, open};
 use crate::types::primitives::{Epoch, PublicKey, Root, Slot};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params, types::FromSql};
 use std::path::Path;
@@ -23,7 +23,7 @@ impl SignedStore {
     /// # Errors
     /// Another kind of file, chain or newer version, or the engine fails.
     pub fn open(path: &Path, genesis_validators_root: &Root) -> Result<Self, StoreError> {
-        let connection = open(path, SIGNED_APPLICATION_ID, SIGNED_STEPS)?;
+        let connection = open(path, SIGNED_APPLICATION_ID, SIGNED_STEPS, Durability::Synced)?;
         connection.execute(
             "INSERT OR IGNORE INTO meta (key, value) VALUES ('genesis_validators_root', ?1)",
             params![genesis_validators_root.0],
@@ -202,11 +202,11 @@ fn vote_row(row: &Row<'_>) -> Result<VoteRow, StoreError> {
     Ok((stored(row, 0)?, stored(row, 1)?, root(row, 2)?))
 }
 
-const fn number(value: u64) -> [u8; 8] {
+pub(super) const fn number(value: u64) -> [u8; 8] {
     value.to_be_bytes()
 }
 
-fn stored(row: &Row<'_>, column: usize) -> Result<u64, StoreError> {
+pub(super) fn stored(row: &Row<'_>, column: usize) -> Result<u64, StoreError> {
     let bytes: [u8; 8] = fixed(row.get_ref(column)?).ok_or(StoreError::Malformed("number"))?;
     Ok(u64::from_be_bytes(bytes))
 }
@@ -218,6 +218,6 @@ fn root(row: &Row<'_>, column: usize) -> Result<Option<Root>, StoreError> {
     }
 }
 
-fn fixed<const N: usize>(value: rusqlite::types::ValueRef<'_>) -> Option<[u8; N]> {
+pub(super) fn fixed<const N: usize>(value: rusqlite::types::ValueRef<'_>) -> Option<[u8; N]> {
     <[u8; N]>::column_result(value).ok()
 }

@@ -418,3 +418,6 @@ impl<D: Database> Chain<D> {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests;

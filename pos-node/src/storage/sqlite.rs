@@ -1,0 +1,436 @@
+//! The chain's rows in one SQLite file. One connection writes, each batch in one transaction. Reads of the state go
+//! through the same connection, so they see what was committed.
+
+use super::{
+    Database,
+    batch::{Batch, Fold, StateRow, StoredBlock, TxPlace, Writes},
+    schema::{CHAIN_APPLICATION_ID, CHAIN_STEPS, Durability, StoreError, open},
+    signed::{fixed, number, stored},
+};
+use crate::types::{
+    block::SignedBlock,
+    codec::{decode, encode},
+    operation::Checkpoint,
+    primitives::{List, Root, Slot},
+    transaction::{Receipt, Tx},
+};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::{cell::RefCell, path::Path, sync::Arc};
+
+/// Statements kept prepared.
+const STATEMENTS: usize = 64;
+/// Most items of a stored list.
+const MAX_LIST: usize = 1 << 17;
+/// Pages given back to the file system per fold.
+const VACUUM_PAGES: u32 = 64;
+
+/// What is kept of the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum History {
+    /// Transactions and receipts of the last so many slots; no old states.
+    Slots(u64),
+    /// Everything, and the value of every key at every slot.
+    Archive,
+}
+
+/// A place in a commit, for tests that stop the process there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing is written.
+    Begin,
+    /// The block is written.
+    Block,
+    /// The head's chain is written.
+    Canonical,
+    /// Application values are written.
+    Values,
+    /// Tree nodes are written.
+    Nodes,
+    /// The consensus state is written.
+    State,
+    /// Everything is written, nothing is committed.
+    Commit,
+    /// The transaction is committed.
+    Committed,
+}
+
+/// The chain's database.
+pub struct SqliteDatabase {
+    connection: Connection,
+    history: History,
+    failure: RefCell<Option<rusqlite::Error>>,
+    poisoned: bool,
+    at_step: Option<Box<dyn FnMut(Step) + Send>>,
+}
+
+impl std::fmt::Debug for SqliteDatabase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteDatabase").field("history", &self.history).finish_non_exhaustive()
+    }
+}
+
+impl SqliteDatabase {
+    /// Opens or makes the database of one network, whose identity is any fixed 32 bytes.
+    ///
+    /// # Errors
+    /// Another kind of file, network or mode, a newer version, or the engine fails.
+    pub fn open(path: &Path, network: &Root, history: History) -> Result<Self, StoreError> {
+        let connection = open(path, CHAIN_APPLICATION_ID, CHAIN_STEPS, Durability::Ordered)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let claim = |key: &str, value: &[u8]| -> Result<Vec<u8>, StoreError> {
+            let sql = "INSERT OR IGNORE INTO meta (key, value) VALUES (?1, ?2)";
+            connection.execute(sql, params![key, value])?;
+            Ok(connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))?)
+        };
+        if claim("network", &network.0)? != network.0 {
+            return Err(StoreError::OtherChain);
+        }
+        let wanted: &[u8] = if history == History::Archive { b"archive" } else { b"full" };
+        if claim("mode", wanted)? != wanted {
+            return Err(StoreError::OtherMode);
+        }
+        let failure = RefCell::new(None);
+        Ok(Self { connection, history, failure, poisoned: false, at_step: None })
+    }
+
+    /// Calls `hook` at every step of every commit.
+    pub fn at_step(&mut self, hook: impl FnMut(Step) + Send + 'static) {
+        self.at_step = Some(Box::new(hook));
+    }
+
+    /// What a key's value was after the block of `slot`; only archives know.
+    ///
+    /// # Errors
+    /// The engine failed, or the database is no archive.
+    pub fn value_at(&self, key: &[u8], slot: Slot) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.history != History::Archive {
+            return Err(StoreError::OtherMode);
+        }
+        let sql = "SELECT value FROM history WHERE key = ?1 AND slot > ?2 ORDER BY slot LIMIT 1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        match statement.query_row(params![key, number(slot)], |row| row.get(0)).optional()? {
+            Some(before) => Ok(before),
+            None => self.row("SELECT value FROM kv WHERE key = ?1", key),
+        }
+    }
+
+    /// Every application entry with a key above `after`, in the order of keys, at most `limit`.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn entries_after(&self, after: &[u8], limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+        let sql = "SELECT key, value FROM kv WHERE key > ?1 ORDER BY key LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Copies the whole database into a file that must not exist.
+    ///
+    /// # Errors
+    /// The engine failed, or the file exists.
+    pub fn backup(&self, path: &Path) -> Result<(), StoreError> {
+        self.connection.execute("VACUUM INTO ?1", [path.to_string_lossy()])?;
+        Ok(())
+    }
+
+    /// Size of the file in bytes.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn size(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
+        let size: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(u64::try_from(size).unwrap_or(0))
+    }
+
+    /// Checks the file itself: every page and index.
+    ///
+    /// # Errors
+    /// The engine failed, or found damage.
+    pub fn check_file(&self) -> Result<(), StoreError> {
+        let found: String = self.connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        if found == "ok" { Ok(()) } else { Err(StoreError::Damaged(found)) }
+    }
+
+    /// One column of one row by its key.
+    fn row(&self, sql: &str, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+    }
+
+    fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+    }
+
+    /// A read whose failure is told later.
+    fn read(&self, sql: &str, key: &[u8]) -> Option<Vec<u8>> {
+        let found = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional());
+        found.unwrap_or_else(|error| {
+            self.failure.borrow_mut().get_or_insert(error);
+            None
+        })
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        let mut no_hook = |_| {};
+        let at_step: &mut dyn FnMut(Step) = match &mut self.at_step {
+            Some(hook) => hook.as_mut(),
+            None => &mut no_hook,
+        };
+        at_step(Step::Begin);
+        let transaction = self.connection.transaction()?;
+        if let Some((root, block)) = &batch.block {
+            insert_block(&transaction, root, block)?;
+        }
+        at_step(Step::Block);
+        for (slot, root) in &batch.canonical {
+            set_canonical(&transaction, *slot, root.as_ref())?;
+        }
+        for root in &batch.forget {
+            for sql in ["DELETE FROM block WHERE root = ?1", "DELETE FROM body WHERE root = ?1"] {
+                transaction.prepare_cached(sql)?.execute([root.0])?;
+            }
+        }
+        at_step(Step::Canonical);
+        if let Some(fold) = &batch.fold {
+            write_fold(&transaction, fold, self.history, at_step)?;
+        }
+        if let Some(checkpoint) = &batch.finalized {
+            set_meta(&transaction, "finalized", &encode(checkpoint))?;
+        }
+        at_step(Step::Commit);
+        transaction.commit()?;
+        at_step(Step::Committed);
+        if batch.fold.is_some() {
+            self.connection.execute_batch(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
+        }
+        Ok(())
+    }
+}
+
+fn insert_block(transaction: &Transaction<'_>, root: &Root, stored: &StoredBlock) -> Result<(), StoreError> {
+    let slot = number(stored.block.header.header.slot);
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO block (root, slot, bytes) VALUES (?1, ?2, ?3)")?
+        .execute(params![root.0, slot, encode(&stored.block)])?;
+    let txs = encode_list(&stored.txs);
+    let receipts = encode_list(&stored.receipts);
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO body (root, slot, txs, receipts) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![root.0, slot, txs, receipts])?;
+    Ok(())
+}
+
+fn set_canonical(transaction: &Transaction<'_>, slot: Slot, root: Option<&Root>) -> Result<(), StoreError> {
+    let sql = "SELECT b.bytes FROM canonical c JOIN block b ON b.root = c.root WHERE c.slot = ?1";
+    let old: Option<Vec<u8>> =
+        transaction.prepare_cached(sql)?.query_row([number(slot)], |row| row.get(0)).optional()?;
+    if let Some(bytes) = old {
+        let mut delete = transaction
+            .prepare_cached("DELETE FROM tx_place WHERE id8 = ?1 AND slot = ?2 AND position = ?3")?;
+        let block: SignedBlock = decode(&bytes, usize::MAX).map_err(|_| StoreError::Malformed("block"))?;
+        for (position, id) in (0i64..).zip(&block.body.tx_ids) {
+            delete.execute(params![id8(id), number(slot), position])?;
+        }
+    }
+    let Some(root) = root else {
+        transaction.prepare_cached("DELETE FROM canonical WHERE slot = ?1")?.execute([number(slot)])?;
+        return Ok(());
+    };
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO canonical (slot, root) VALUES (?1, ?2)")?
+        .execute(params![number(slot), root.0])?;
+    let bytes: Vec<u8> = transaction
+        .prepare_cached("SELECT bytes FROM block WHERE root = ?1")?
+        .query_row([root.0], |row| row.get(0))?;
+    let block: SignedBlock = decode(&bytes, usize::MAX).map_err(|_| StoreError::Malformed("block"))?;
+    let mut insert = transaction
+        .prepare_cached("INSERT OR REPLACE INTO tx_place (id8, slot, position) VALUES (?1, ?2, ?3)")?;
+    let mut places: Vec<([u8; 8], i64)> =
+        block.body.tx_ids.iter().zip(0i64..).map(|(id, position)| (id8(id), position)).collect();
+    places.sort_unstable();
+    for (id8, position) in places {
+        insert.execute(params![id8, number(slot), position])?;
+    }
+    Ok(())
+}
+
+fn write_fold(
+    transaction: &Transaction<'_>,
+    fold: &Fold,
+    history: History,
+    at_step: &mut dyn FnMut(Step),
+) -> Result<(), StoreError> {
+    let sql = "SELECT slot FROM block WHERE root = ?1";
+    let slot = transaction.prepare_cached(sql)?.query_row([fold.root.0], |row| Ok(stored(row, 0)))??;
+    match history {
+        History::Archive => {
+            let mut keep = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO history (key, slot, value) SELECT ?1, ?2, (SELECT value FROM kv WHERE key = ?1)",
+            )?;
+            for (key, _) in &fold.values {
+                keep.execute(params![key, number(slot)])?;
+            }
+        }
+        History::Slots(kept) => {
+            let oldest = slot.saturating_sub(kept);
+            transaction.prepare_cached("DELETE FROM body WHERE slot < ?1")?.execute([number(oldest)])?;
+        }
+    }
+    write_rows(transaction, "kv", "key", "value", &fold.values)?;
+    at_step(Step::Values);
+    write_rows(transaction, "node", "path", "bytes", &fold.nodes)?;
+    at_step(Step::Nodes);
+    for (part, piece, bytes) in &fold.state {
+        if bytes.is_empty() {
+            let sql = "DELETE FROM state WHERE part = ?1 AND piece = ?2";
+            transaction.prepare_cached(sql)?.execute(params![part, piece])?;
+        } else {
+            let sql = "INSERT OR REPLACE INTO state (part, piece, bytes) VALUES (?1, ?2, ?3)";
+            transaction.prepare_cached(sql)?.execute(params![part, piece, bytes])?;
+        }
+    }
+    set_meta(transaction, "folded", &fold.root.0)?;
+    at_step(Step::State);
+    Ok(())
+}
+
+fn write_rows(
+    transaction: &Transaction<'_>,
+    table: &str,
+    key: &str,
+    value: &str,
+    writes: &Writes,
+) -> Result<(), StoreError> {
+    let mut insert = transaction
+        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} ({key}, {value}) VALUES (?1, ?2)"))?;
+    let mut delete = transaction.prepare_cached(&format!("DELETE FROM {table} WHERE {key} = ?1"))?;
+    for (key, value) in writes {
+        match value {
+            Some(value) => insert.execute(params![key, value])?,
+            None => delete.execute([key])?,
+        };
+    }
+    Ok(())
+}
+
+fn set_meta(transaction: &Transaction<'_>, key: &str, value: &[u8]) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
+        .execute(params![key, value])?;
+    Ok(())
+}
+
+fn id8(id: &Root) -> [u8; 8] {
+    id.0.first_chunk().copied().unwrap_or_default()
+}
+
+fn encode_list<T: crate::types::codec::Wire + Clone>(items: &[T]) -> Vec<u8> {
+    let list: Option<List<T, MAX_LIST>> = List::new(items.to_vec());
+    list.map(|list| encode(&list)).unwrap_or_default()
+}
+
+fn decode_list<T: crate::types::codec::Wire>(bytes: &[u8]) -> Result<Vec<T>, StoreError> {
+    decode::<List<T, MAX_LIST>>(bytes, usize::MAX)
+        .map(List::into_vec)
+        .map_err(|_| StoreError::Malformed("body"))
+}
+
+fn root_of(bytes: Option<Vec<u8>>) -> Result<Option<Root>, StoreError> {
+    bytes.map(|bytes| bytes.try_into().map(Root).map_err(|_| StoreError::Malformed("root"))).transpose()
+}
+
+impl Database for SqliteDatabase {
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.read("SELECT value FROM kv WHERE key = ?1", key)
+    }
+
+    fn node(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.read("SELECT bytes FROM node WHERE path = ?1", path)
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        if self.poisoned {
+            return Err(StoreError::Poisoned);
+        }
+        self.failure.borrow().as_ref().map_or(Ok(()), |error| Err(StoreError::Read(error.to_string())))
+    }
+
+    fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+        self.health()?;
+        let result = self.write(&batch);
+        self.poisoned = result.is_err();
+        result
+    }
+
+    fn folded(&self) -> Result<Option<Root>, StoreError> {
+        root_of(self.meta("folded")?)
+    }
+
+    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError> {
+        let sql = "SELECT part, piece, bytes FROM state ORDER BY part, piece";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn finalized(&self) -> Result<Option<Checkpoint>, StoreError> {
+        let bytes = self.meta("finalized")?;
+        bytes.map(|bytes| decode(&bytes, 64).map_err(|_| StoreError::Malformed("checkpoint"))).transpose()
+    }
+
+    fn block(&self, root: &Root) -> Result<Option<Arc<StoredBlock>>, StoreError> {
+        let sql = "SELECT k.bytes, b.txs, b.receipts FROM block k LEFT JOIN body b ON b.root = k.root WHERE k.root = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        type Columns = (Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+        let found: Option<Columns> =
+            statement.query_row([root.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+        let Some((block, txs, receipts)) = found else { return Ok(None) };
+        let block = decode(&block, usize::MAX).map_err(|_| StoreError::Malformed("block"))?;
+        let txs: Vec<Tx> = txs.map_or(Ok(Vec::new()), |bytes| decode_list(&bytes))?;
+        let receipts: Vec<Receipt> = receipts.map_or(Ok(Vec::new()), |bytes| decode_list(&bytes))?;
+        Ok(Some(Arc::new(StoredBlock { block, txs, receipts })))
+    }
+
+    fn roots_after(&self, slot: Slot) -> Result<Vec<Root>, StoreError> {
+        let sql = "SELECT root FROM block WHERE slot > ?1 ORDER BY slot, rowid";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([number(slot)])?;
+        let mut roots = Vec::new();
+        while let Some(row) = rows.next()? {
+            roots.push(Root(fixed(row.get_ref(0)?).ok_or(StoreError::Malformed("root"))?));
+        }
+        Ok(roots)
+    }
+
+    fn canonical(&self, slot: Slot) -> Result<Option<Root>, StoreError> {
+        root_of(self.row("SELECT root FROM canonical WHERE slot = ?1", &number(slot))?)
+    }
+
+    fn tx_place(&self, id: &Root) -> Result<Option<TxPlace>, StoreError> {
+        let sql = "SELECT t.slot, t.position, k.root, k.bytes FROM tx_place t
+            JOIN canonical c ON c.slot = t.slot JOIN block k ON k.root = c.root WHERE t.id8 = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([id8(id)])?;
+        while let Some(row) = rows.next()? {
+            let index =
+                usize::try_from(row.get::<_, i64>(1)?).map_err(|_| StoreError::Malformed("position"))?;
+            let bytes: Vec<u8> = row.get(3)?;
+            let block: SignedBlock =
+                decode(&bytes, usize::MAX).map_err(|_| StoreError::Malformed("block"))?;
+            if block.body.tx_ids.get(index) == Some(id) {
+                let root = Root(fixed(row.get_ref(2)?).ok_or(StoreError::Malformed("root"))?);
+                return Ok(Some(TxPlace { block: root, slot: stored(row, 0)?, index }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests;

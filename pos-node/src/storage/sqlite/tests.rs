@@ -1,0 +1,154 @@
+use super::*;
+use crate::types::{
+    block::Body,
+    operation::{BlockHeader, SignedHeader},
+    primitives::Address,
+    transaction::{Action, Auth, TxBody},
+};
+
+const NETWORK: Root = Root([7; 32]);
+
+fn open(folder: &tempfile::TempDir, history: History) -> SqliteDatabase {
+    SqliteDatabase::open(&folder.path().join("chain.db"), &NETWORK, history).expect("a database")
+}
+
+fn stored(slot: Slot, branch: u8) -> (Root, Arc<StoredBlock>) {
+    let action = Action::Transfer { to: Address([branch; 32]), amount: slot };
+    let body = TxBody { chain_id: 1, nonce: slot, valid_until: 9, gas_limit: 1, max_fee: 1, tip: 0, action };
+    let tx = Tx { auth: Auth::Single { pubkey: [branch; 32], signature: [1; 64] }, body };
+    let receipt = Receipt {
+        tx_id: tx.id(),
+        status: 0,
+        gas_used: 1,
+        fee_paid: 2,
+        return_data: List::empty(),
+        events: List::empty(),
+    };
+    let header = BlockHeader { slot, proposer_index: branch.into(), ..BlockHeader::default() };
+    let body = Body { tx_ids: List::new(vec![tx.id()]).expect("one"), ..Body::default() };
+    let block = SignedBlock { header: SignedHeader { header, ..SignedHeader::default() }, body };
+    (block.root(), Arc::new(StoredBlock { block, txs: vec![tx], receipts: vec![receipt] }))
+}
+
+fn add(db: &mut SqliteDatabase, slot: Slot, branch: u8, canonical: bool) -> (Root, Arc<StoredBlock>) {
+    let block = stored(slot, branch);
+    let canonical = if canonical { vec![(slot, Some(block.0))] } else { Vec::new() };
+    db.commit(Batch { block: Some(block.clone()), canonical, ..Batch::default() }).expect("written");
+    block
+}
+
+fn fold(root: Root, key: &[u8], value: Option<&[u8]>) -> Batch {
+    let fold = Fold {
+        root,
+        values: vec![(key.to_vec(), value.map(<[u8]>::to_vec))],
+        nodes: vec![(vec![0], value.map(<[u8]>::to_vec))],
+        state: vec![(1, 2, value.unwrap_or_default().to_vec())],
+    };
+    Batch { fold: Some(fold), ..Batch::default() }
+}
+
+#[test]
+fn blocks_and_transactions_are_found_on_the_heads_chain_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut db = open(&folder, History::Slots(10));
+    let (first, one) = add(&mut db, 1, 1, true);
+    let (other, two) = add(&mut db, 1, 2, false);
+    assert_eq!(db.block(&first).expect("works"), Some(one.clone()));
+    assert_eq!(db.canonical(1).expect("works"), Some(first));
+    let place = |db: &SqliteDatabase, stored: &StoredBlock| db.tx_place(&stored.txs[0].id()).expect("works");
+    assert_eq!(place(&db, &one), Some(TxPlace { block: first, slot: 1, index: 0 }));
+    assert_eq!(place(&db, &two), None);
+    db.commit(Batch { canonical: vec![(1, None), (1, Some(other))], ..Batch::default() }).expect("written");
+    assert_eq!(
+        (place(&db, &one), place(&db, &two)),
+        (None, Some(TxPlace { block: other, slot: 1, index: 0 }))
+    );
+    assert_eq!(db.roots_after(0).expect("works"), [first, other]);
+    db.commit(Batch { forget: vec![first], ..Batch::default() }).expect("written");
+    assert_eq!(db.roots_after(0).expect("works"), [other]);
+    assert_eq!(db.block(&first).expect("works"), None);
+}
+
+#[test]
+fn folding_overwrites_one_state_and_an_archive_remembers_the_others() {
+    for history in [History::Slots(1), History::Archive] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut db = open(&folder, history);
+        let blocks: Vec<_> = (1..=3).map(|slot| add(&mut db, slot, 1, true)).collect();
+        let values: [Option<&[u8]>; 3] = [Some(b"a"), Some(b"b"), None];
+        for ((root, _), value) in blocks.iter().zip(values) {
+            db.commit(fold(*root, b"key", value)).expect("written");
+            assert_eq!(db.value(b"key").as_deref(), value);
+            assert_eq!(db.node(&[0]).as_deref(), value);
+            assert_eq!(db.folded().expect("works"), Some(*root));
+        }
+        assert_eq!(db.state_rows().expect("works"), []);
+        let bodies: Vec<bool> =
+            blocks.iter().map(|(root, _)| !db.block(root).unwrap().unwrap().txs.is_empty()).collect();
+        if history == History::Archive {
+            assert_eq!(bodies, [true; 3]);
+            for (slot, value) in [None].into_iter().chain(values).enumerate() {
+                let slot = u64::try_from(slot).expect("small");
+                assert_eq!(db.value_at(b"key", slot).expect("an archive").as_deref(), value);
+            }
+        } else {
+            assert_eq!(bodies, [false, true, true], "old bodies are pruned");
+            assert!(matches!(db.value_at(b"key", 1), Err(StoreError::OtherMode)));
+        }
+        assert_eq!(db.health().map_err(|error| error.to_string()), Ok(()));
+        db.check_file().expect("sound");
+    }
+}
+
+#[test]
+fn files_of_others_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("chain.db");
+    drop(open(&folder, History::Archive));
+    let refused = |network: &Root, history| SqliteDatabase::open(&path, network, history).map(|_| ());
+    assert!(matches!(refused(&Root::ZERO, History::Archive), Err(StoreError::OtherChain)));
+    assert!(matches!(refused(&NETWORK, History::Slots(1)), Err(StoreError::OtherMode)));
+    let set = |pragma: &str, value: i32| {
+        Connection::open(&path).expect("opens").pragma_update(None, pragma, value).expect("set");
+    };
+    set("user_version", 99);
+    assert!(matches!(refused(&NETWORK, History::Archive), Err(StoreError::Newer { found: 99, .. })));
+    set("application_id", 1);
+    assert!(matches!(refused(&NETWORK, History::Archive), Err(StoreError::OtherFile(1))));
+}
+
+#[test]
+fn the_first_rows_keep_their_layout() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut db = open(&folder, History::Archive);
+    let (root, _) = add(&mut db, 258, 3, true);
+    db.commit(fold(root, &[0, 0xaa], Some(&[0xbb]))).expect("written");
+    let dump = |sql: &str| -> Vec<String> {
+        let mut statement = db.connection.prepare(sql).expect("a statement");
+        let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+        rows.collect::<Result<_, _>>().expect("text")
+    };
+    assert_eq!(
+        dump("SELECT hex(slot) || hex(root) FROM canonical"),
+        [format!("0000000000000102{}", hex(&root))]
+    );
+    assert_eq!(dump("SELECT hex(key) || ' ' || hex(value) FROM kv"), ["00AA BB"]);
+    assert_eq!(dump("SELECT hex(path) || ' ' || hex(bytes) FROM node"), ["00 BB"]);
+    assert_eq!(dump("SELECT part || ' ' || piece || ' ' || hex(bytes) FROM state"), ["1 2 BB"]);
+    assert_eq!(
+        dump("SELECT hex(key) || ' ' || hex(slot) || coalesce(hex(value), '') FROM history"),
+        ["00AA 0000000000000102"]
+    );
+    assert_eq!(
+        dump("SELECT key || ' ' || hex(value) FROM meta ORDER BY key"),
+        [
+            format!("folded {}", hex(&root)),
+            "mode 61726368697665".to_owned(),
+            format!("network {}", hex(&NETWORK)),
+        ]
+    );
+}
+
+fn hex(root: &Root) -> String {
+    shared_vendor::hex::encode(root.0).to_uppercase()
+}
