@@ -1,6 +1,7 @@
 //! The transactions of the P-chain. Which of them are valid when is not decided here.
 //! Mirrors `vms/platformvm/txs`.
 
+pub mod execute;
 pub mod fee;
 mod l1;
 mod staking;
