@@ -134,10 +134,8 @@ enum Stage<B> {
     Importing {
         peer: Peer,
     },
-    /// Imported, or empty: who said so, until the next batch links to it.
-    Done {
-        peer: Peer,
-    },
+    /// Imported, or empty; kept until the next batch links to it.
+    Done,
 }
 
 #[derive(Debug)]
