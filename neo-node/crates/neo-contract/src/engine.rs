@@ -14,20 +14,35 @@ mod witness;
 
 use std::{collections::HashMap, sync::Arc};
 
-use neo_base::{UInt160, UInt256, ledger::Transaction};
+use neo_base::{
+    UInt160, UInt256,
+    ledger::{Block, Transaction},
+};
 use neo_vm::{Bytes, Engine, Era, Fault, Host, OpCode, Result, Script, StackItem, Unloaded};
 
 use crate::{
-    binary, flags::CallFlags, hardfork::Hardfork, manifest::ParameterType, settings::ProtocolSettings,
+    binary,
+    flags::CallFlags,
+    hardfork::Hardfork,
+    manifest::ParameterType,
+    native::{self, Method, Native, Pending},
+    settings::ProtocolSettings,
     state::ContractState,
 };
 
 pub use call::call_contract;
+pub(crate) use call::call_from_native;
+pub(crate) use runtime::{send_notification, signer_item, transaction_item};
 pub use service::{SERVICES, Service};
 pub use storage::{Changes, Entry, Store, StoreError, storage_key};
+pub(crate) use storage::{Only, native_iterator};
+pub(crate) use witness::has_agreed;
 
 /// Parts of a datoshi in which gas is counted: 10^-12 GAS each.
 pub const PICO: u128 = 10_000;
+
+/// The decimals of the stored execution fee factor from Faun, as a factor.
+pub const FEE_FACTOR: u64 = 10_000;
 
 /// Execution fee factor and storage price before any block is stored.
 const DEFAULT_FEES: (u128, u128) = (30 * PICO, 100_000);
@@ -97,6 +112,8 @@ pub struct Environment {
     pub container: Option<Container>,
     /// The block that is being persisted; `None` for checks of witnesses.
     pub block: Option<BlockInfo>,
+    /// The same block as a whole, for the triggers `OnPersist` and `PostPersist`.
+    pub persisting: Option<Arc<Block>>,
     /// Gas that may be used, in datoshi.
     pub gas_limit: u64,
 }
@@ -148,14 +165,6 @@ pub enum EngineError {
     /// A native contract is not there yet.
     #[error("the native contract is not active")]
     Inactive,
-    /// A method of a native contract that this version of the software does not run.
-    #[error("{contract}.{method} is not built")]
-    NotBuilt {
-        /// Name of the native contract.
-        contract: &'static str,
-        /// Name of the method.
-        method: &'static str,
-    },
     /// A native method fails.
     #[error("native method: {0}")]
     Native(Box<dyn std::error::Error + Send + Sync>),
@@ -193,6 +202,10 @@ pub struct CallState {
     dynamic: bool,
     /// The method has a fixed fee; nothing else is charged.
     whitelisted: bool,
+    /// A native method called it: an exception that leaves it ends the execution.
+    called_by_native: bool,
+    /// What a native method has to do when the contract it called has returned.
+    pub(crate) pending: Pending,
     notifications: usize,
 }
 
@@ -211,6 +224,8 @@ pub struct Application<S> {
     notifications: Vec<Notification>,
     invocations: HashMap<UInt160, u32>,
     contracts: HashMap<UInt160, (Bytes, Arc<Deployed>)>,
+    /// Methods of native contracts at this height, by number of the contract.
+    natives: HashMap<i32, Vec<&'static Method>>,
     nonce: [u8; 16],
     random_numbers: u32,
 }
@@ -238,6 +253,7 @@ impl<S: Store> Application<S> {
             notifications: Vec::new(),
             invocations: HashMap::new(),
             contracts: HashMap::new(),
+            natives: HashMap::new(),
             nonce,
             random_numbers: 0,
         };
@@ -273,6 +289,25 @@ impl<S: Store> Application<S> {
     #[must_use]
     pub fn into_changes(self) -> Changes {
         self.layers.into_iter().next().unwrap_or_default()
+    }
+
+    /// What the execution depends on.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Price of a byte of storage, in datoshi.
+    pub(crate) fn storage_price(&self) -> u128 {
+        self.storage_price
+    }
+
+    /// The method of a native contract whose script calls native code at this position.
+    fn native_method(&mut self, native: &Native, position: usize) -> Option<&'static Method> {
+        let index = self.index();
+        let forks = &self.environment.settings.forks;
+        let methods = self.natives.entry(native.id).or_insert_with(|| native.methods_at(forks, index));
+        methods.get(native::method_number(position)?).copied()
     }
 
     /// True when a fork is active; without a block, when it is configured at all.
@@ -348,7 +383,17 @@ pub fn load_script<S: Store>(
 impl CallState {
     fn new(hash: UInt160, flags: CallFlags) -> Self {
         let (contract, caller) = (None, None);
-        Self { hash, contract, flags, caller, dynamic: false, whitelisted: false, notifications: 0 }
+        Self {
+            hash,
+            contract,
+            flags,
+            caller,
+            dynamic: false,
+            whitelisted: false,
+            called_by_native: false,
+            pending: Pending::default(),
+            notifications: 0,
+        }
     }
 }
 
@@ -366,19 +411,30 @@ fn load<S: Store>(
     Ok(())
 }
 
+/// The script that called the executing one; `None` for an entry script.
+pub(crate) fn calling_script<S: Store>(engine: &ApplicationEngine<S>) -> Option<UInt160> {
+    engine.current().and_then(|state| state.caller)
+}
+
+/// How often the executing contract has been called.
+pub(crate) fn invocation_count<S: Store>(engine: &ApplicationEngine<S>) -> u32 {
+    let hash = engine.current().map(|state| state.hash);
+    hash.and_then(|hash| engine.host.invocations.get(&hash).copied()).unwrap_or_default()
+}
+
 /// The state of the executing script. Services and methods only run in one.
 fn current<S: Store>(engine: &ApplicationEngine<S>) -> Result<&CallState> {
     engine.current().ok_or(Fault::StackUnderflow)
 }
 
 /// Fails unless the executing script has these flags.
-fn require<S: Store>(engine: &ApplicationEngine<S>, flags: CallFlags) -> Result<()> {
+pub(crate) fn require<S: Store>(engine: &ApplicationEngine<S>, flags: CallFlags) -> Result<()> {
     let state = current(engine)?;
     if state.flags.contains(flags) { Ok(()) } else { Err(EngineError::Flags(state.flags).into()) }
 }
 
 /// Charges pico units to the executing script.
-fn charge<S: Store>(engine: &mut ApplicationEngine<S>, amount: u128) -> Result<()> {
+pub(crate) fn charge<S: Store>(engine: &mut ApplicationEngine<S>, amount: u128) -> Result<()> {
     let whitelisted = current(engine)?.whitelisted;
     engine.host.charge(whitelisted, amount)
 }
@@ -419,6 +475,11 @@ impl<S: Store> Host for Application<S> {
         let state = script.state;
         let layer = engine.host.layers.pop().unwrap_or_default();
         if engine.uncaught().is_some() {
+            if state.called_by_native {
+                return Err(
+                    EngineError::Misplaced("an exception in a contract called by a native one").into()
+                );
+            }
             let kept = engine.host.notifications.len().saturating_sub(state.notifications);
             engine.host.notifications.truncate(kept);
             return Ok(());
@@ -432,6 +493,10 @@ impl<S: Store> Host for Application<S> {
             0 if state.dynamic => engine.push(StackItem::Null),
             2.. if state.dynamic => return Err(EngineError::SeveralResults.into()),
             _ => {}
+        }
+        if engine.current().is_some_and(|caller| caller.pending.is_open()) {
+            let depth = engine.depth();
+            native::proceed(engine, depth)?;
         }
         Ok(())
     }

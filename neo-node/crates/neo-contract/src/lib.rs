@@ -1,8 +1,7 @@
-//! Contracts of Neo N3: executable files, manifests, their stored form, what native contracts declare, and the engine
-//! that runs contracts with its interop services.
+//! Contracts of Neo N3: executable files, manifests, their stored form, native contracts, and the engine that runs
+//! contracts with its interop services.
 //!
-//! Not here yet: the methods of native contracts other than StdLib and CryptoLib. Not here at all: blocks, fees of
-//! transactions, where the storage is kept. Mirrors `src/Neo/SmartContract` and `src/Neo.Json` of the C# reference.
+//! Not here: which blocks and transactions are valid, and where the storage is kept. Mirrors `src/Neo/SmartContract` and `src/Neo.Json` of the C# reference.
 
 pub mod base64;
 pub mod binary;

@@ -315,6 +315,16 @@ impl<H: Host> Engine<H> {
         self.frames.last_mut().map(|frame| &mut frame.state)
     }
 
+    /// State of the host for the loaded script at this place, counted from the entry script, to change.
+    pub fn state_at_mut(&mut self, index: usize) -> Option<&mut H::State> {
+        self.frames.get_mut(index).map(|frame| &mut frame.state)
+    }
+
+    /// States of the host in the same order, to change.
+    pub fn states_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut H::State> {
+        self.frames.iter_mut().map(|frame| &mut frame.state)
+    }
+
     /// States of the host, from the entry script to the executing one.
     pub fn states(&self) -> impl DoubleEndedIterator<Item = &H::State> + ExactSizeIterator {
         self.frames.iter().map(|frame| &frame.state)

@@ -12,14 +12,7 @@ use super::{
     service::{pop_byte, pop_list, pop_text},
     storage_key,
 };
-use crate::{
-    binary,
-    flags::CallFlags,
-    hardfork::Hardfork,
-    manifest::Method,
-    native::{self, NATIVES},
-    state::ContractState,
-};
+use crate::{binary, flags::CallFlags, hardfork::Hardfork, manifest::Method, native, state::ContractState};
 
 /// Number of the contract that keeps all contracts.
 const MANAGEMENT: i32 = -1;
@@ -147,6 +140,24 @@ pub fn call_contract<S: Store>(
     Ok(())
 }
 
+/// Calls a method of a contract from a native method, in the name of `caller`. The native method goes on when the
+/// contract has returned.
+pub(crate) fn call_from_native<S: Store>(
+    engine: &mut Vm<S>,
+    caller: UInt160,
+    hash: &UInt160,
+    name: &str,
+    returns: bool,
+    arguments: Vec<StackItem>,
+) -> Result<()> {
+    call_contract(engine, hash, name, CallFlags::ALL, Some(returns), arguments)?;
+    if let Some(state) = engine.current_mut() {
+        state.caller = Some(caller);
+        state.called_by_native = true;
+    }
+    Ok(())
+}
+
 /// Before Domovoi the stored manifest of the caller decides, since then the one that was loaded.
 fn check_permission<S: Store>(engine: &mut Vm<S>, target: &Deployed, method: &Method) -> Result<()> {
     let executing = current(engine)?;
@@ -186,7 +197,7 @@ pub(super) fn call_native<S: Store>(engine: &mut Vm<S>) -> Result<()> {
     let version = pop_byte(engine)?;
     let executing = current(engine)?;
     let (hash, flags) = (executing.hash, executing.flags);
-    let native = NATIVES.iter().find(|native| native.hash() == hash);
+    let native = native::by_hash(&hash);
     let native = native.ok_or(EngineError::Misplaced("only native contracts call native code"))?;
     let forks = &engine.host.environment.settings.forks;
     if !native.is_active(forks, engine.host.height) {
@@ -195,7 +206,8 @@ pub(super) fn call_native<S: Store>(engine: &mut Vm<S>) -> Result<()> {
     if version != 0 {
         return Err(EngineError::Argument("native code has version 0").into());
     }
-    let method = native.method_at_offset(forks, engine.host.index(), engine.position());
+    let position = engine.position();
+    let method = engine.host.native_method(native, position);
     let method = method.ok_or(EngineError::Misplaced("no method here"))?;
     let ended = method.until.is_some_and(|fork| engine.host.is_active(fork));
     if ended || method.since.is_some_and(|fork| !engine.host.is_active(fork)) {

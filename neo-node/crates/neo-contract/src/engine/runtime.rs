@@ -4,7 +4,7 @@ use std::str;
 
 use neo_base::{
     Int, UInt160,
-    ledger::{Condition, RuleAction, Scopes, Signer},
+    ledger::{Condition, RuleAction, Scopes, Signer, Transaction},
 };
 use neo_crypto::hash;
 use neo_vm::{Fault, Heap, ItemType, Result, StackItem};
@@ -87,8 +87,16 @@ fn get_container<S: Store>(engine: &mut Vm<S>) -> Result<()> {
     let Some(Container::Transaction(transaction)) = &engine.host.environment.container else {
         return Err(EngineError::Misplaced("no transaction is executed").into());
     };
+    let transaction = transaction.clone();
+    let item = transaction_item(&mut engine.heap, &transaction);
+    engine.push(item);
+    Ok(())
+}
+
+/// A transaction as scripts see it.
+pub(crate) fn transaction_item(heap: &mut Heap, transaction: &Transaction) -> StackItem {
     let body = transaction.body();
-    let items = vec![
+    heap.new_array(vec![
         StackItem::bytes(transaction.hash().0),
         StackItem::int(0),
         StackItem::int(body.nonce),
@@ -97,10 +105,7 @@ fn get_container<S: Store>(engine: &mut Vm<S>) -> Result<()> {
         StackItem::int(body.network_fee),
         StackItem::int(body.valid_until_block),
         StackItem::bytes(body.script.clone()),
-    ];
-    let item = engine.heap.new_array(items);
-    engine.push(item);
-    Ok(())
+    ])
 }
 
 fn get_signers<S: Store>(engine: &mut Vm<S>) -> Result<()> {
@@ -116,7 +121,8 @@ fn get_signers<S: Store>(engine: &mut Vm<S>) -> Result<()> {
     Ok(())
 }
 
-fn signer_item(heap: &mut Heap, signer: &Signer) -> StackItem {
+/// A signer as scripts see it.
+pub(crate) fn signer_item(heap: &mut Heap, signer: &Signer) -> StackItem {
     let has = |scope: Scopes| signer.scopes.contains(scope);
     let contracts = if has(Scopes::CUSTOM_CONTRACTS) { &signer.allowed_contracts[..] } else { &[] };
     let contracts = heap.new_array(contracts.iter().map(|hash| StackItem::bytes(hash.0)).collect());

@@ -5,12 +5,12 @@ use neo_base::account::interop_id;
 use neo_vm::{Fault, Result, StackItem};
 
 use super::{
-    ApplicationEngine, EngineError, Store, account, call, charge_execution, require, runtime, storage,
-    witness,
+    ApplicationEngine, Store, Trigger, account, call, charge_execution, require, runtime, storage, witness,
 };
 use crate::{
     flags::CallFlags,
     hardfork::Hardfork::{self, Faun},
+    native,
 };
 
 /// An interop service.
@@ -107,9 +107,8 @@ pub(super) fn run<S: Store>(engine: &mut ApplicationEngine<S>, id: u32) -> Resul
         "System.Contract.GetCallFlags" => call::get_call_flags(engine),
         "System.Contract.CreateStandardAccount" => account::create_standard(engine),
         "System.Contract.CreateMultisigAccount" => account::create_multisig(engine),
-        "System.Contract.NativeOnPersist" | "System.Contract.NativePostPersist" => {
-            Err(EngineError::Misplaced("only the node itself persists blocks").into())
-        }
+        "System.Contract.NativeOnPersist" => native::persist::run(engine, Trigger::OnPersist),
+        "System.Contract.NativePostPersist" => native::persist::run(engine, Trigger::PostPersist),
         "System.Crypto.CheckSig" => account::check_sig(engine),
         "System.Crypto.CheckMultisig" => account::check_multisig(engine),
         "System.Iterator.Next" => storage::iterator_next(engine),

@@ -10,7 +10,7 @@ use std::{
 use neo_vm::{Bytes, Fault, Interop, InteropObject, Result, StackItem};
 
 use super::{Application, ApplicationEngine, EngineError, PICO, charge, current};
-use crate::binary;
+use crate::{binary, native};
 
 /// Longest key that a contract may write, without the number of the contract.
 const MAX_KEY: usize = 64;
@@ -70,15 +70,59 @@ pub fn storage_key(contract: i32, key: &[u8]) -> Vec<u8> {
     [&contract.to_le_bytes(), key].concat()
 }
 
-impl<S: Store> Application<S> {
-    /// The value of a key as the executing script sees it.
-    pub(crate) fn get(&self, key: &[u8]) -> std::result::Result<Option<Bytes>, StoreError> {
+/// What the executing script sees: the store with everything written above it.
+impl<S: Store> Store for Application<S> {
+    fn get(&self, key: &[u8]) -> std::result::Result<Option<Bytes>, StoreError> {
         match self.layers.iter().rev().find_map(|layer| layer.get(key)) {
             Some(written) => Ok(written.clone()),
             None => self.store.get(key),
         }
     }
 
+    fn seek(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        backward: bool,
+    ) -> std::result::Result<Option<Entry>, StoreError> {
+        let mut after = after.map(<[u8]>::to_vec);
+        loop {
+            let stored = self.store.seek(prefix, after.as_deref(), backward)?;
+            let mut nearest = stored.map(|(key, value)| (key, Some(value)));
+            // the newest layer that has the nearest key decides
+            for layer in &self.layers {
+                let Some((key, value)) = next_of(layer, prefix, after.as_deref(), backward) else { continue };
+                let nearer = |best: &Vec<u8>| key == best || (key < best) != backward;
+                if nearest.as_ref().is_none_or(|(best, _)| nearer(best)) {
+                    nearest = Some((key.clone(), value.clone()));
+                }
+            }
+            match nearest {
+                None => return Ok(None),
+                Some((key, Some(value))) => return Ok(Some((key, value))),
+                Some((key, None)) => after = Some(key),
+            }
+        }
+    }
+}
+
+/// A store behind a reference.
+impl<T: Store + ?Sized> Store for &T {
+    fn get(&self, key: &[u8]) -> std::result::Result<Option<Bytes>, StoreError> {
+        (**self).get(key)
+    }
+
+    fn seek(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        backward: bool,
+    ) -> std::result::Result<Option<Entry>, StoreError> {
+        (**self).seek(prefix, after, backward)
+    }
+}
+
+impl<S: Store> Application<S> {
     /// The same, as a fault when the store fails.
     pub(crate) fn read(&self, key: &[u8]) -> Result<Option<Bytes>> {
         self.get(key).map_err(|err| EngineError::Store(err).into())
@@ -109,6 +153,9 @@ fn next_of<'a, V>(
 ) -> Option<(&'a Vec<u8>, &'a V)> {
     use std::ops::Bound::{Excluded, Included, Unbounded};
     let found = if backward {
+        if after.is_some_and(|after| after < prefix) {
+            return None;
+        }
         let end = prefix_end(prefix);
         let upper = match (after, &end) {
             (Some(after), _) => Excluded(after),
@@ -117,7 +164,7 @@ fn next_of<'a, V>(
         };
         entries.range::<[u8], _>((Included(prefix), upper)).next_back()
     } else {
-        let lower = after.map_or(Included(prefix), Excluded);
+        let lower = after.filter(|after| *after >= prefix).map_or(Included(prefix), Excluded);
         entries.range::<[u8], _>((lower, Unbounded)).next()
     };
     found.filter(|(key, _)| key.starts_with(prefix))
@@ -307,11 +354,34 @@ fn pop_options<S: Store>(engine: &mut Vm<S>) -> Result<FindOptions> {
     super::service::pop_byte(engine).map(FindOptions)
 }
 
+/// Which of the found entries count; native contracts leave some out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Only {
+    /// All.
+    All,
+    /// Those whose key ends with a number that is not negative.
+    Deployed,
+    /// Candidates that are registered and not blocked.
+    Candidates,
+}
+
+/// An iterator over the rows of a native contract. `options` are those of a search by a script.
+pub(crate) fn native_iterator(prefix: Vec<u8>, options: u8, only: Only) -> StackItem {
+    let options = FindOptions(options);
+    StackItem::Interop(Interop(Arc::new(StorageIterator {
+        prefix,
+        options,
+        only,
+        progress: Mutex::default(),
+    })))
+}
+
 /// A search under way.
 #[derive(Debug)]
 struct StorageIterator {
     prefix: Vec<u8>,
     options: FindOptions,
+    only: Only,
     progress: Mutex<Progress>,
 }
 
@@ -337,7 +407,7 @@ fn start_find<S: Store>(
 ) -> Result<()> {
     let options = options.check()?;
     let prefix = storage_key(context.contract, prefix);
-    let iterator = StorageIterator { prefix, options, progress: Mutex::default() };
+    let iterator = StorageIterator { prefix, options, only: Only::All, progress: Mutex::default() };
     engine.push_interop(Interop(Arc::new(iterator)));
     Ok(())
 }
@@ -400,13 +470,27 @@ impl StorageIterator {
             return Ok(false);
         }
         let written = progress.written.take().unwrap_or_else(|| host.written_below(&self.prefix));
-        let next = self.next(host, &written, progress.current.as_ref().map(|(key, _)| key.as_slice()));
+        let mut after = progress.current.as_ref().map(|(key, _)| key.clone());
+        let next = loop {
+            match self.next(host, &written, after.as_deref()) {
+                Ok(Some((key, value))) if !self.counts(host, &key, &value)? => after = Some(key),
+                other => break other,
+            }
+        };
         progress.written = Some(written);
         match next? {
             Some(entry) => progress.current = Some(entry),
             None => progress.ended = true,
         }
         Ok(!progress.ended)
+    }
+
+    fn counts<S: Store>(&self, host: &Application<S>, key: &[u8], value: &[u8]) -> Result<bool> {
+        Ok(match self.only {
+            Only::All => true,
+            Only::Deployed => key.last_chunk().is_some_and(|id| i32::from_be_bytes(*id) >= 0),
+            Only::Candidates => native::neo::is_eligible(host, key, value)?,
+        })
     }
 
     /// The nearer one of the next stored entry that was not written over, and the next written one.

@@ -1,11 +1,10 @@
 //! The methods of StdLib. Mirrors `Native/StdLib.cs`, `JsonSerializer.cs` and what they use of .NET.
-//!
-//! `strLen` is missing: it counts grapheme clusters and needs the tables of Unicode for them.
 
 use neo_base::Int;
 use neo_crypto::base58;
 use neo_vm::{Fault, Heap, MapItems, MapKey, StackItem, limits::MAX_ITEM_SIZE};
 use shared_vendor::hex;
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::Method;
 use crate::{
@@ -32,7 +31,7 @@ const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
 /// Why a method faults.
 #[derive(Debug, thiserror::Error)]
 pub enum StdError {
-    /// The method is not one of StdLib, or is not built.
+    /// The method is not one of StdLib.
     #[error("no such method")]
     NoMethod,
     /// An argument is missing or null.
@@ -110,6 +109,7 @@ pub fn invoke(
             StackItem::int(i32::from(order.is_gt()) - i32::from(order.is_lt()))
         }
         "memorySearch" => memory_search(&input)?,
+        "strLen" => StackItem::int(input.short_text(0)?.graphemes(true).count()),
         "stringSplit" => {
             let parts = string_split(&input)?;
             heap.new_array(parts)
