@@ -47,7 +47,7 @@ fuzz: bootstrap ## Run every fuzz target for FOR seconds (default 60)
 	@scripts/fuzz
 
 sim: bootstrap ## Simulations with SEEDS seeds (default 200)
-	@SEEDS=$${SEEDS:-200} scripts/each test --test it sim
+	@SIM_SEEDS=$${SEEDS:-200} scripts/each test --test it sim
 
 interop: bootstrap ## Our daemons beside the reference nodes (RSKJ, NEO_GO, AVALANCHEGO, FLUXD_CPP name their binaries)
 	@scripts/interop/all

@@ -440,9 +440,11 @@ impl Node {
                     |number: &BlockNumber| self.chain.is_on_chain(*number, &hash).unwrap_or_default();
                 Some(Input::Located { query, known: found.is_some(), height: height.filter(on_chain) })
             }
-            Effect::Import { job, peer, top, headers } => {
-                tracing::debug!(target: "sync", peer, top = %top.number, count = headers.len(), "import");
-                import::spawn(Arc::clone(&self.chain), &self.clock, self.done.clone(), job, top, headers);
+            Effect::Import { job, parts } => {
+                let count: usize = parts.iter().map(|part| part.headers.len()).sum();
+                let top = parts.last().map(|part| part.top.number).unwrap_or_default();
+                tracing::debug!(target: "sync", %top, parts = parts.len(), count, "import");
+                import::spawn(Arc::clone(&self.chain), &self.clock, self.done.clone(), job, parts);
                 None
             }
             Effect::Fault(key, fault) => {

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use file::{Source, Toml};
+pub use file::{Read, Source, Toml};
 pub use setting::{Kind, Listen, Literal, Setting, Size, parse_duration, parse_size};
 pub use show::{default_file, show, show_json};
 

@@ -1,15 +1,20 @@
-//! A skeleton cut into chunks of headers: which are to be asked for, which have come, which is next to be imported.
-//! Chunks may be asked of any peer and come in any order; they leave in the order of the chain.
+//! The headers between two entries of a skeleton: which chunk is asked of whom, which have come, which is next to be
+//! imported. Chunks come in any order and leave in the order of the chain.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use shared_vendor::clock::Time;
 
-use crate::{
-    sync::PeerKey,
-    types::BlockNumber,
-    wire::rsk::{BlockId, CHUNK_HEADERS},
-};
+use super::{Ask, PeerKey, peers::Peers};
+use crate::{types::BlockNumber, wire::rsk::BlockId};
+
+/// Chunks that are asked for or wait for import: bounds memory to some 15 MB.
+const IN_PLAY: usize = 64;
+/// Peers that are asked for the same chunk.
+const ASKED: usize = 3;
+/// Chunks that are imported in one go.
+const RUN: usize = 8;
 
 /// Consecutive headers below and including `top`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,92 +23,169 @@ pub(super) struct Chunk {
     pub(super) count: u64,
 }
 
+/// A chunk on its way.
 #[derive(Debug)]
-enum State {
-    Waiting,
-    Asked { peer: PeerKey, request: u64 },
-    Here { peer: PeerKey, headers: Vec<Bytes> },
+pub(super) struct Slot {
+    pub(super) chunk: Chunk,
+    /// Who says that it is on the chain.
+    pub(super) voters: Vec<PeerKey>,
+    asked: Vec<Ask>,
+    /// Who did not deliver it.
+    refused: Vec<PeerKey>,
+    here: Option<(PeerKey, Vec<Bytes>)>,
 }
 
-/// Chunks of one skeleton, lowest first.
+impl Slot {
+    fn new(chunk: Chunk, voters: Vec<PeerKey>) -> Self {
+        Self { chunk, voters, asked: Vec::new(), refused: Vec::new(), here: None }
+    }
+}
+
+/// Chunks, lowest first.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
-    queue: VecDeque<(Chunk, State)>,
+    queue: VecDeque<Slot>,
+    /// Second requests whose chunk has come from somebody else and has left.
+    late: Vec<Ask>,
 }
 
-/// A skeleton that no honest node sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BadSkeleton;
-
 impl Chunks {
-    /// Cuts a skeleton at its entries. Nothing at or below `point`, which we have, is asked for.
-    pub(super) fn of_skeleton(skeleton: &[BlockId], point: BlockNumber) -> Result<Self, BadSkeleton> {
-        let [first, ..] = skeleton else { return Err(BadSkeleton) };
-        if first.number > point {
-            return Err(BadSkeleton);
-        }
-        let mut queue = VecDeque::new();
-        for (below, top) in skeleton.iter().zip(skeleton.iter().skip(1)) {
-            let step = top.number.0.checked_sub(below.number.0).ok_or(BadSkeleton)?;
-            if step > CHUNK_HEADERS {
-                return Err(BadSkeleton);
-            }
-            let count = top.number.0.saturating_sub(below.number.max(point).0);
-            if count > 0 {
-                queue.push_back((Chunk { top: *top, count }, State::Waiting));
-            }
-        }
-        Ok(Self { queue })
+    /// The one chunk that ends in a block that `peer` has announced.
+    pub(super) fn of_announcement(peer: PeerKey, top: BlockId, count: u64) -> Self {
+        let slot = Slot::new(Chunk { top, count }, vec![peer]);
+        Self { queue: VecDeque::from([slot]), late: Vec::new() }
     }
 
-    /// The one chunk that ends in an announced block.
-    pub(super) fn of_announcement(top: BlockId, count: u64) -> Self {
-        Self { queue: VecDeque::from([(Chunk { top, count }, State::Waiting)]) }
+    /// Adds what lies between the entries of a skeleton. Nothing at or below `point`, which we have, is asked for.
+    pub(super) fn extend(&mut self, entries: &[BlockId], point: BlockNumber, voters: &[PeerKey]) {
+        for (below, top) in entries.iter().zip(entries.iter().skip(1)) {
+            let count = top.number.0.saturating_sub(below.number.max(point).0);
+            if count > 0 {
+                self.queue.push_back(Slot::new(Chunk { top: *top, count }, voters.to_vec()));
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// How many have come and wait for those below them.
-    pub(super) fn waiting_for_import(&self) -> usize {
-        self.queue.iter().filter(|(_, state)| matches!(state, State::Here { .. })).count()
+    /// Room for more of the skeleton.
+    pub(super) fn is_short(&self) -> bool {
+        self.queue.len() < IN_PLAY.saturating_mul(2)
     }
 
-    /// Marks the lowest chunk that nobody has been asked for as asked of `peer`.
-    pub(super) fn ask(&mut self, peer: PeerKey, request: u64) -> Option<Chunk> {
-        let (chunk, state) = self.queue.iter_mut().find(|(_, state)| matches!(state, State::Waiting))?;
-        *state = State::Asked { peer, request };
-        Some(*chunk)
-    }
-
-    /// The chunk that `peer` was asked for under this request id.
-    pub(super) fn asked(&self, peer: PeerKey, request: u64) -> Option<Chunk> {
-        self.queue.iter().find_map(|(chunk, state)| match state {
-            State::Asked { peer: of, request: id } if (*of, *id) == (peer, request) => Some(*chunk),
-            _ => None,
+    /// Whom to ask for which chunk now: the lowest that nobody has been asked for, or whose answer is overdue.
+    pub(super) fn wanted(&self, now: Time, peers: &Peers) -> Option<(PeerKey, Chunk)> {
+        let overdue = peers.overdue_after();
+        self.queue.iter().take(IN_PLAY).find_map(|slot| {
+            let due = match slot.asked.last() {
+                _ if slot.here.is_some() => false,
+                None => true,
+                Some(last) => slot.asked.len() < ASKED && now.since(last.at) >= overdue,
+            };
+            let fits = |key| !slot.refused.contains(&key) && !slot.asked.iter().any(|ask| ask.peer == key);
+            let peer =
+                due.then(|| peers.pick(now, |key, peer| peer.claims(slot.chunk.top.number.0) && fits(key)))??;
+            Some((peer, slot.chunk))
         })
     }
 
-    /// Keeps the answer to a request. The caller has checked it with [`Chunks::asked`].
-    pub(super) fn receive(&mut self, peer: PeerKey, request: u64, received: Vec<Bytes>) {
-        for (_, state) in &mut self.queue {
-            if matches!(state, State::Asked { peer: of, request: id } if (*of, *id) == (peer, request)) {
-                *state = State::Here { peer, headers: received };
-                return;
-            }
+    pub(super) fn asked(&mut self, top: &BlockId, ask: Ask) {
+        if let Some(slot) = self.queue.iter_mut().find(|slot| slot.chunk.top == *top) {
+            slot.asked.push(ask);
         }
     }
 
-    /// Takes the lowest chunk out when it is here.
-    pub(super) fn next_import(&mut self) -> Option<(Chunk, PeerKey, Vec<Bytes>)> {
-        match self.queue.pop_front()? {
-            (chunk, State::Here { peer, headers }) => Some((chunk, peer, headers)),
-            other => {
-                self.queue.push_front(other);
-                None
+    /// Takes an answer; the request when it was one of ours, and whether it has the right length.
+    pub(super) fn receive(
+        &mut self,
+        peer: PeerKey,
+        request: u64,
+        mut headers: Vec<Bytes>,
+    ) -> Option<(Ask, bool)> {
+        let of = |ask: &Ask| (ask.peer, ask.request) == (peer, request);
+        if let Some(at) = self.late.iter().position(of) {
+            return Some((self.late.swap_remove(at), true));
+        }
+        let slot = self.queue.iter_mut().find(|slot| slot.asked.iter().any(of))?;
+        let ask = slot.asked.remove(slot.asked.iter().position(of)?);
+        if u64::try_from(headers.len()) != Ok(slot.chunk.count) {
+            slot.refused.push(peer);
+            return Some((ask, false));
+        }
+        if slot.here.is_none() {
+            headers.reverse();
+            slot.here = Some((peer, headers));
+        }
+        Some((ask, true))
+    }
+
+    /// Requests that have had their time, and those of a peer that is gone, are given up.
+    pub(super) fn give_up(&mut self, gone: impl Fn(&Ask) -> bool) -> Vec<Ask> {
+        let (mut given_up, late): (Vec<_>, Vec<_>) = self.late.drain(..).partition(|ask| gone(ask));
+        self.late = late;
+        for slot in &mut self.queue {
+            let (lost, kept): (Vec<_>, Vec<_>) = slot.asked.drain(..).partition(|ask| gone(ask));
+            slot.asked = kept;
+            slot.refused.extend(lost.iter().map(|ask| ask.peer));
+            given_up.extend(lost);
+        }
+        given_up
+    }
+
+    /// The lowest chunk for which everybody who could have it has been asked in vain.
+    pub(super) fn hopeless(&self, now: Time, peers: &Peers) -> Option<&Slot> {
+        self.queue.iter().take(IN_PLAY).find(|slot| {
+            let askable = |(key, peer): (PeerKey, &super::peers::Peer)| {
+                peer.claims(slot.chunk.top.number.0) && !slot.refused.contains(&key)
+            };
+            slot.here.is_none() && slot.asked.is_empty() && !peers.active(now).any(askable)
+        })
+    }
+
+    /// Takes the lowest chunks out that are here, at most a run of them.
+    pub(super) fn next_run(&mut self) -> Vec<(Slot, PeerKey, Vec<Bytes>)> {
+        let mut run = Vec::new();
+        while run.len() < RUN {
+            let Some(mut slot) = self.queue.pop_front() else { break };
+            match slot.here.take() {
+                Some((peer, headers)) => {
+                    self.late.append(&mut slot.asked);
+                    run.push((slot, peer, headers));
+                }
+                None => {
+                    self.queue.push_front(slot);
+                    break;
+                }
             }
         }
+        run
+    }
+
+    /// Puts chunks back whose headers are to be asked for again, the first of them not of `culprit`.
+    pub(super) fn put_back(&mut self, slots: Vec<Slot>, culprit: PeerKey) {
+        for slot in slots.into_iter().rev() {
+            self.queue.push_front(slot);
+        }
+        if let Some(first) = self.queue.front_mut() {
+            first.refused.push(culprit);
+        }
+    }
+
+    /// When a request has had its time, or another peer is to be asked, later than `now`.
+    pub(super) fn deadline(&self, now: Time, peers: &Peers) -> Option<Time> {
+        let overdue = peers.overdue_after();
+        let late = self.late.iter().map(|ask| ask.deadline);
+        let slots = self.queue.iter().take(IN_PLAY);
+        slots
+            .flat_map(|slot| {
+                let again = slot.asked.last().filter(|_| slot.here.is_none() && slot.asked.len() < ASKED);
+                slot.asked.iter().map(|ask| ask.deadline).chain(again.map(|ask| ask.at.after(overdue)))
+            })
+            .chain(late)
+            .filter(|at| *at > now)
+            .min()
     }
 }
 
@@ -116,31 +198,72 @@ mod tests {
         BlockId { hash: BlockHash([1; 32]), number: BlockNumber(number) }
     }
 
-    #[test]
-    fn only_what_lies_above_the_connection_point_is_asked_for() {
-        let mut chunks = Chunks::of_skeleton(&[id(192), id(384), id(500)], BlockNumber(200)).unwrap();
-        let counts: Vec<_> = (0..3).map(|request| chunks.ask(1, request).map(|chunk| chunk.count)).collect();
-        assert_eq!(counts, [Some(184), Some(116), None]);
+    fn ask(peer: PeerKey, request: u64, at: u64) -> Ask {
+        let at = Time::from_millis(at);
+        Ask { peer, request, at, deadline: at.after(std::time::Duration::from_secs(30)) }
+    }
+
+    fn peers(keys: &[PeerKey]) -> Peers {
+        let mut peers = Peers::default();
+        for key in keys {
+            peers.add(Time::ZERO, *key);
+            peers.get_mut(*key).unwrap().best = Some(id(10_000));
+        }
+        peers
+    }
+
+    fn headers(count: usize) -> Vec<Bytes> {
+        vec![Bytes::new(); count]
     }
 
     #[test]
-    fn chunks_leave_in_the_order_of_the_chain() {
-        let mut chunks = Chunks::of_skeleton(&[id(0), id(192), id(300)], BlockNumber(0)).unwrap();
-        chunks.ask(1, 10);
-        chunks.ask(2, 20);
-        chunks.receive(2, 20, vec![]);
-        assert!(chunks.next_import().is_none());
-        assert_eq!(chunks.asked(2, 10), None);
-        chunks.receive(1, 10, vec![]);
-        assert_eq!(chunks.next_import().map(|(chunk, peer, _)| (chunk.top.number.0, peer)), Some((192, 1)));
-        assert_eq!(chunks.next_import().map(|(chunk, peer, _)| (chunk.top.number.0, peer)), Some((300, 2)));
+    fn only_what_lies_above_the_connection_point_is_asked_for() {
+        let mut chunks = Chunks::default();
+        chunks.extend(&[id(0), id(192), id(384), id(500)], BlockNumber(200), &[1]);
+        let counts: Vec<_> = chunks.queue.iter().map(|slot| slot.chunk.count).collect();
+        assert_eq!(counts, [184, 116]);
+    }
+
+    #[test]
+    fn chunks_leave_in_the_order_of_the_chain_and_in_runs() {
+        let mut chunks = Chunks::default();
+        chunks.extend(&[id(0), id(192), id(300)], BlockNumber(0), &[1]);
+        chunks.asked(&id(192), ask(1, 10, 1));
+        chunks.asked(&id(300), ask(2, 20, 1));
+        assert!(chunks.receive(2, 20, headers(108)).unwrap().1);
+        assert!(chunks.next_run().is_empty());
+        assert!(chunks.receive(2, 10, headers(192)).is_none(), "the request was another peer's");
+        assert!(chunks.receive(1, 10, headers(192)).unwrap().1);
+        let run = chunks.next_run();
+        assert_eq!(run.iter().map(|(_, peer, _)| *peer).collect::<Vec<_>>(), [1, 2]);
         assert!(chunks.is_empty());
     }
 
     #[test]
-    fn impossible_skeletons_are_refused() {
-        for skeleton in [&[][..], &[id(192), id(384)], &[id(0), id(193)], &[id(0), id(192), id(100)]] {
-            assert!(Chunks::of_skeleton(skeleton, BlockNumber(5)).is_err(), "{skeleton:?}");
-        }
+    fn an_overdue_chunk_is_asked_of_a_second_peer_and_the_late_answer_still_counts_as_one() {
+        let mut chunks = Chunks::default();
+        chunks.extend(&[id(0), id(192)], BlockNumber(0), &[1]);
+        let mut peers = peers(&[1, 2]);
+        peers.answered(Time::from_millis(100), &ask(1, 0, 0));
+        let (first, _) = chunks.wanted(Time::from_millis(1), &peers).unwrap();
+        chunks.asked(&id(192), ask(first, 1, 1));
+        assert!(chunks.wanted(Time::from_millis(299), &peers).is_none());
+        let (second, _) = chunks.wanted(Time::from_millis(301), &peers).unwrap();
+        assert_ne!(first, second);
+        chunks.asked(&id(192), ask(second, 2, 301));
+        assert!(chunks.receive(second, 2, headers(192)).unwrap().1);
+        assert_eq!(chunks.next_run().len(), 1);
+        assert!(chunks.receive(first, 1, headers(192)).unwrap().1);
+    }
+
+    #[test]
+    fn a_chunk_that_nobody_delivers_is_hopeless() {
+        let mut chunks = Chunks::default();
+        chunks.extend(&[id(0), id(192)], BlockNumber(0), &[1]);
+        let (peers, now) = (peers(&[1]), Time::from_millis(1));
+        assert!(chunks.hopeless(now, &peers).is_none());
+        chunks.asked(&id(192), ask(1, 1, 1));
+        assert!(!chunks.receive(1, 1, headers(191)).unwrap().1);
+        assert!(chunks.hopeless(now, &peers).is_some());
     }
 }

@@ -1,13 +1,12 @@
-//! The downloading side: finds where a peer's chain leaves ours, asks for a skeleton above that point, then for the
-//! headers between its entries, and hands them on in the order of the chain; at the tip it follows announcements.
+//! The downloading side: finds where the chain of the peer that claims most leaves ours, asks several peers for the
+//! skeleton above that point, all of them for the headers between its entries, and hands these on in the order of the
+//! chain; at the tip it follows announcements.
 //!
-//! Every header is verified by the chain before it counts, the lowest of each chunk included. One peer at a time is
-//! asked; chunks already know whom they were asked of, so that several peers can share one skeleton.
+//! Every header is verified by the chain before it counts, the lowest of each chunk included. Who is asked for what is
+//! decided anew with every answer: an idle peer takes the lowest chunk that nobody works on, or one whose answer is
+//! overdue. Who delivered a header that breaks a rule, or said that it is on the chain, is told on.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use shared_vendor::{
@@ -15,22 +14,21 @@ use shared_vendor::{
     machine::{Machine, Tick},
 };
 
-use super::chunks::Chunks;
+use super::{
+    Ask,
+    chunks::{Chunks, Slot},
+    peers::Peers,
+    skeleton::{NobodyKnows, Skeletons},
+};
 use crate::{
     types::{BlockHash, BlockNumber},
-    wire::rsk::{BlockId, CHUNK_HEADERS, Message},
+    wire::rsk::{BlockId, CHUNK_HEADERS, Message, SKELETON_STEPS},
 };
 
-/// How long a peer may take to answer; it stays silent when it has no answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a peer that failed is left alone.
-const PAUSE: Duration = Duration::from_secs(10);
-/// Requests for chunks that are under way at once.
-const CHUNKS_ASKED: usize = 2;
-/// Chunks that have come and wait for import; above this nothing more is asked for.
-const CHUNKS_WAITING: usize = 8;
 /// Announced blocks that need no more attention.
 const EXAMINED: usize = 256;
+/// Nodes that follow the same chain differ in no block so far below the best one.
+const SETTLED: u64 = CHUNK_HEADERS * SKELETON_STEPS;
 
 /// Names a connection for as long as it lasts.
 pub type PeerKey = u64;
@@ -74,17 +72,45 @@ impl From<Tick> for Input {
     }
 }
 
-/// How an import ended.
+/// How an import ended. Parts are counted from 0; those before the named one are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Imported {
-    /// All headers are valid and stored; this is the best block now.
-    Stored(BlockId),
-    /// We do not have the parent of the lowest header.
-    NoParent,
-    /// A header breaks a rule, cannot be decoded, or does not lead to the block that was asked for.
-    Invalid,
-    /// We failed, not the peer.
+    /// All headers are valid and stored.
+    Stored {
+        /// The best block now.
+        tip: BlockId,
+        /// How many we did not have.
+        added: usize,
+    },
+    /// What was sent cannot be decoded, or does not lead down from the block that was asked for: the sender's fault.
+    Unfit {
+        /// Which part.
+        part: usize,
+    },
+    /// The block is at another height than was said, or does not continue what lies below (for the first part: we do
+    /// not have its parent). The fault of those who named it.
+    Misplaced {
+        /// Which part.
+        part: usize,
+    },
+    /// A header breaks a rule.
+    Invalid {
+        /// In which part.
+        part: usize,
+    },
+    /// We failed, not a peer.
     Failed,
+}
+
+/// Headers of one answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Who sent them.
+    pub peer: PeerKey,
+    /// The block that the last header must be.
+    pub top: BlockId,
+    /// Encoded headers, ascending.
+    pub headers: Vec<Bytes>,
 }
 
 /// What is to be done.
@@ -103,12 +129,8 @@ pub enum Effect {
     Import {
         /// Number of the job.
         job: u64,
-        /// Who sent the headers.
-        peer: PeerKey,
-        /// The block that the last header must be.
-        top: BlockId,
-        /// Encoded headers, ascending.
-        headers: Vec<Bytes>,
+        /// Consecutive parts of the chain, ascending.
+        parts: Vec<Part>,
     },
     /// A peer broke a rule or kept silent.
     Fault(PeerKey, Fault),
@@ -119,7 +141,7 @@ pub enum Effect {
 pub enum Fault {
     /// No answer in time. Silence is also how a peer refuses a legal request, so this alone is no offence.
     Timeout,
-    /// An answer that does not fit the request.
+    /// An answer that does not fit the request, or a hash that is not on the chain.
     InvalidMessage,
     /// A header that breaks a rule of the chain.
     InvalidHeader,
@@ -140,16 +162,13 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct HeaderSync {
     tip: BlockId,
-    peers: BTreeMap<PeerKey, Peer>,
+    peers: Peers,
     examined: VecDeque<BlockHash>,
     phase: Phase,
     last_id: u64,
-}
-
-#[derive(Debug, Default)]
-struct Peer {
-    best: Option<BlockId>,
-    paused_until: Time,
+    wake: Option<Time>,
+    /// Time of the last step: what a pause is compared with between steps.
+    now: Time,
 }
 
 #[derive(Debug)]
@@ -157,46 +176,54 @@ enum Phase {
     Idle,
     /// Do we have the block that the peer is at?
     Choosing {
-        peer: PeerKey,
-        target: BlockId,
+        guide: Guide,
         query: u64,
     },
     /// The highest common block lies at or above `low` and below `high`.
     Searching {
-        peer: PeerKey,
-        target: BlockId,
+        guide: Guide,
         low: u64,
         high: u64,
         probe: u64,
         waiting: Waiting,
     },
-    Skeleton {
-        peer: PeerKey,
-        target: BlockId,
-        point: BlockNumber,
-        request: u64,
-        deadline: Time,
-    },
-    Download(Download),
+    Download(Box<Download>),
+}
+
+/// The peer whose chain is to become ours, and the block it claims to be at.
+#[derive(Debug, Clone, Copy)]
+struct Guide {
+    peer: PeerKey,
+    target: BlockId,
 }
 
 /// What a search waits for.
 #[derive(Debug, Clone, Copy)]
 enum Waiting {
-    Peer { request: u64, deadline: Time },
+    Peer(Ask),
     Store { query: u64 },
 }
 
 #[derive(Debug)]
 struct Download {
-    peer: PeerKey,
-    target: BlockId,
+    guide: Guide,
+    point: BlockNumber,
+    skeletons: Skeletons,
     chunks: Chunks,
-    asked: usize,
-    deadline: Time,
-    job: Option<u64>,
+    job: Option<Job>,
+    /// Something came that we did not have.
+    gained: bool,
+    /// Peers that named other hashes up to this height than those we follow.
+    disputed: Vec<(BlockNumber, PeerKey)>,
     /// The connection point was not searched for: the parent may be missing.
     guessed: bool,
+}
+
+/// Chunks that are being imported, and who delivered them.
+#[derive(Debug)]
+struct Job {
+    number: u64,
+    slots: Vec<(Slot, PeerKey)>,
 }
 
 impl Machine for HeaderSync {
@@ -204,34 +231,25 @@ impl Machine for HeaderSync {
     type Effect = Effect;
 
     fn step(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
+        self.now = now;
         match input {
-            Input::Tick => self.on_tick(now, out),
+            Input::Tick => {}
             Input::Tip(tip) => self.tip = tip,
-            Input::PeerReady(peer) => drop(self.peers.insert(peer, Peer::default())),
-            Input::PeerGone(peer) => {
-                self.peers.remove(&peer);
-                if self.asked_peer() == Some(peer) {
-                    self.phase = Phase::Idle;
-                }
-            }
+            Input::PeerReady(peer) => self.peers.add(now, peer),
+            Input::PeerGone(peer) => self.on_gone(peer),
             Input::Announced(peer, block) => self.announced(peer, block),
             Input::Message(peer, message) => self.on_message(now, peer, message, out),
             Input::Located { query, known, height } => self.on_located(now, query, known, height, out),
             Input::Imported { job, result } => self.on_imported(now, job, result, out),
         }
+        self.expire(now, out);
+        self.advance(now, out);
         self.choose(now, out);
+        self.wake = self.next_wake(now);
     }
 
     fn deadline(&self) -> Option<Time> {
-        match &self.phase {
-            Phase::Idle => {
-                self.peers.values().map(|peer| peer.paused_until).filter(|at| *at > Time::ZERO).min()
-            }
-            Phase::Searching { waiting: Waiting::Peer { deadline, .. }, .. }
-            | Phase::Skeleton { deadline, .. } => Some(*deadline),
-            Phase::Download(download) => (download.asked > 0).then_some(download.deadline),
-            Phase::Choosing { .. } | Phase::Searching { .. } => None,
-        }
+        self.wake
     }
 }
 
@@ -239,14 +257,22 @@ impl HeaderSync {
     /// A machine whose best block is `tip`, without peers.
     #[must_use]
     pub fn new(tip: BlockId) -> Self {
-        Self { tip, peers: BTreeMap::new(), examined: VecDeque::new(), phase: Phase::Idle, last_id: 0 }
+        Self {
+            tip,
+            peers: Peers::default(),
+            examined: VecDeque::new(),
+            phase: Phase::Idle,
+            last_id: 0,
+            wake: None,
+            now: Time::ZERO,
+        }
     }
 
     /// Where the synchronisation stands.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        let claims = self.peers.values().filter(|peer| peer.paused_until == Time::ZERO);
-        let target = claims.filter_map(|peer| peer.best).map(|best| best.number).max();
+        let claims = self.peers.active(self.now).filter_map(|(_, peer)| peer.best);
+        let target = claims.map(|best| best.number).max();
         Progress {
             tip: self.tip,
             target: target.unwrap_or_default().max(self.tip.number),
@@ -259,19 +285,39 @@ impl HeaderSync {
         self.last_id
     }
 
-    fn asked_peer(&self) -> Option<PeerKey> {
-        match &self.phase {
-            Phase::Idle => None,
-            Phase::Choosing { peer, .. } | Phase::Searching { peer, .. } | Phase::Skeleton { peer, .. } => {
-                Some(*peer)
-            }
-            Phase::Download(download) => Some(download.peer),
-        }
+    fn next_wake(&self, now: Time) -> Option<Time> {
+        let ready = self.peers.next_ready(now);
+        let due = match &self.phase {
+            Phase::Idle | Phase::Choosing { .. } => None,
+            Phase::Searching { waiting: Waiting::Store { .. }, .. } => return None,
+            Phase::Searching { waiting: Waiting::Peer(ask), .. } => return Some(ask.deadline),
+            Phase::Download(download) => download
+                .chunks
+                .deadline(now, &self.peers)
+                .into_iter()
+                .chain(download.skeletons.deadline(now, &self.peers))
+                .min(),
+        };
+        due.into_iter().chain(ready).min()
     }
 
     fn announced(&mut self, peer: PeerKey, block: BlockId) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
+        if let Some(peer) = self.peers.get_mut(peer) {
             peer.best = Some(block);
+        }
+    }
+
+    fn on_gone(&mut self, gone: PeerKey) {
+        self.peers.remove(gone);
+        match &mut self.phase {
+            Phase::Choosing { guide, .. } | Phase::Searching { guide, .. } if guide.peer == gone => {
+                self.idle();
+            }
+            Phase::Download(download) => {
+                download.chunks.give_up(|ask| ask.peer == gone);
+                download.skeletons.give_up(|ask| ask.peer == gone);
+            }
+            _ => {}
         }
     }
 
@@ -282,17 +328,16 @@ impl HeaderSync {
             return;
         }
         let lowest = self.tip.number.0.saturating_sub(CHUNK_HEADERS);
-        let best = self
+        let guide = self
             .peers
-            .iter()
-            .filter(|(_, peer)| peer.paused_until <= now)
-            .filter_map(|(key, peer)| peer.best.map(|best| (best, *key)))
-            .filter(|(best, _)| best.number.0 >= lowest && !self.examined.contains(&best.hash))
-            .max_by_key(|(best, _)| best.number);
-        if let Some((target, peer)) = best {
+            .active(now)
+            .filter_map(|(peer, known)| known.best.map(|target| Guide { peer, target }))
+            .filter(|guide| guide.target.number.0 >= lowest && !self.examined.contains(&guide.target.hash))
+            .max_by_key(|guide| guide.target.number);
+        if let Some(guide) = guide {
             let query = self.next_id();
-            self.phase = Phase::Choosing { peer, target, query };
-            out.push(Effect::Locate { query, hash: target.hash });
+            self.phase = Phase::Choosing { guide, query };
+            out.push(Effect::Locate { query, hash: guide.target.hash });
         }
     }
 
@@ -305,75 +350,66 @@ impl HeaderSync {
         out: &mut Vec<Effect>,
     ) {
         match self.phase {
-            Phase::Choosing { peer, target, query: expected } if expected == query => {
-                let above = target.number.0.checked_sub(self.tip.number.0).filter(|above| *above > 0);
+            Phase::Choosing { guide, query: expected } if expected == query => {
+                let above = guide.target.number.0.checked_sub(self.tip.number.0).filter(|above| *above > 0);
                 match above {
-                    _ if known => self.examine(target.hash),
+                    _ if known => self.examine(guide.target.hash),
                     Some(count) if count <= CHUNK_HEADERS => {
-                        let chunks = Chunks::of_announcement(target, count);
-                        self.download(now, peer, target, chunks, true, out);
+                        let chunks = Chunks::of_announcement(guide.peer, guide.target, count);
+                        self.download(guide, self.tip.number, Skeletons::none(), chunks, true);
                     }
-                    _ => self.search(now, peer, target, out),
+                    // Genesis is common: the handshake has compared it. Our tip nearly always is, too.
+                    _ => {
+                        let highest = self.tip.number.min(guide.target.number).0;
+                        self.probe(now, guide, 0, highest.saturating_add(1), highest, out);
+                    }
                 }
             }
-            Phase::Searching {
-                peer,
-                target,
-                low,
-                high,
-                probe,
-                waiting: Waiting::Store { query: expected },
-            } if expected == query => {
+            Phase::Searching { guide, low, high, probe, waiting: Waiting::Store { query: expected } }
+                if expected == query =>
+            {
                 let common = height == Some(BlockNumber(probe));
                 let (low, high) = if common { (probe, high) } else { (low, probe) };
-                self.narrow(now, peer, target, low, high, out);
+                let half = high.saturating_sub(low) / 2;
+                self.probe(now, guide, low, high, low.saturating_add(half), out);
             }
             _ => {}
         }
     }
 
-    /// Looks for the highest common block. Genesis is common: the handshake has compared it.
-    fn search(&mut self, now: Time, peer: PeerKey, target: BlockId, out: &mut Vec<Effect>) {
-        let highest = self.tip.number.min(target.number).0;
-        // Our tip first: it nearly always is on the peer's chain.
-        self.probe(now, peer, target, 0, highest.saturating_add(1), highest, out);
-    }
-
-    fn narrow(
-        &mut self,
-        now: Time,
-        peer: PeerKey,
-        target: BlockId,
-        low: u64,
-        high: u64,
-        out: &mut Vec<Effect>,
-    ) {
-        let half = high.saturating_sub(low) / 2;
-        self.probe(now, peer, target, low, high, low.saturating_add(half), out);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the state of a search, not a public interface")]
-    fn probe(
-        &mut self,
-        now: Time,
-        peer: PeerKey,
-        target: BlockId,
-        low: u64,
-        high: u64,
-        probe: u64,
-        out: &mut Vec<Effect>,
-    ) {
-        let request = self.next_id();
-        let deadline = now.after(REQUEST_TIMEOUT);
+    /// Asks for the hash at height `probe`, unless the highest common block is known to be `low` already.
+    fn probe(&mut self, now: Time, guide: Guide, low: u64, high: u64, probe: u64, out: &mut Vec<Effect>) {
         if high.saturating_sub(low) <= 1 {
             let point = BlockNumber(low);
-            self.phase = Phase::Skeleton { peer, target, point, request, deadline };
-            out.push(Effect::Send(peer, Message::SkeletonRequest { id: request, start: low }));
-        } else {
-            let waiting = Waiting::Peer { request, deadline };
-            self.phase = Phase::Searching { peer, target, low, high, probe, waiting };
-            out.push(Effect::Send(peer, Message::BlockHashRequest { id: request, height: probe }));
+            let skeletons = Skeletons::new(point, guide.target.number);
+            self.download(guide, point, skeletons, Chunks::default(), false);
+            return;
         }
+        let request = self.next_id();
+        let deadline = self.peers.asked(now, guide.peer);
+        let waiting = Waiting::Peer(Ask { peer: guide.peer, request, at: now, deadline });
+        self.phase = Phase::Searching { guide, low, high, probe, waiting };
+        out.push(Effect::Send(guide.peer, Message::BlockHashRequest { id: request, height: probe }));
+    }
+
+    fn download(
+        &mut self,
+        guide: Guide,
+        point: BlockNumber,
+        skeletons: Skeletons,
+        chunks: Chunks,
+        guessed: bool,
+    ) {
+        self.phase = Phase::Download(Box::new(Download {
+            guide,
+            point,
+            skeletons,
+            chunks,
+            job: None,
+            gained: false,
+            disputed: Vec::new(),
+            guessed,
+        }));
     }
 
     fn on_message(&mut self, now: Time, from: PeerKey, message: Message, out: &mut Vec<Effect>) {
@@ -384,141 +420,193 @@ impl HeaderSync {
                     self.announced(from, highest);
                 }
             }
-            Message::BlockHashResponse { id, hash } => self.on_block_hash(from, id, hash, out),
-            Message::SkeletonResponse { id, entries } => self.on_skeleton(now, from, id, &entries, out),
-            Message::HeadersResponse { id, headers } => self.on_headers(now, from, id, headers, out),
+            Message::BlockHashResponse { id, hash } => self.on_block_hash(now, from, id, hash, out),
+            Message::SkeletonResponse { id, entries } => {
+                let Phase::Download(download) = &mut self.phase else { return };
+                let Some((ask, fits)) = download.skeletons.receive(from, id, entries) else { return };
+                self.on_answer(now, &ask, fits, out);
+            }
+            Message::HeadersResponse { id, headers } => {
+                let Phase::Download(download) = &mut self.phase else { return };
+                let Some((ask, fits)) = download.chunks.receive(from, id, headers) else { return };
+                self.on_answer(now, &ask, fits, out);
+            }
             _ => {}
         }
     }
 
-    fn on_block_hash(&mut self, from: PeerKey, id: u64, hash: BlockHash, out: &mut Vec<Effect>) {
+    fn on_answer(&mut self, now: Time, ask: &Ask, fits: bool, out: &mut Vec<Effect>) {
+        self.peers.answered(now, ask);
+        if !fits {
+            self.fault(now, ask.peer, Fault::InvalidMessage, out);
+        }
+    }
+
+    fn on_block_hash(&mut self, now: Time, from: PeerKey, id: u64, hash: BlockHash, out: &mut Vec<Effect>) {
         let query = self.next_id();
-        if let Phase::Searching { peer, waiting, .. } = &mut self.phase
-            && *peer == from
-            && matches!(waiting, Waiting::Peer { request, .. } if *request == id)
+        if let Phase::Searching { waiting, .. } = &mut self.phase
+            && let Waiting::Peer(ask) = *waiting
+            && (ask.peer, ask.request) == (from, id)
         {
             *waiting = Waiting::Store { query };
+            self.peers.answered(now, &ask);
             out.push(Effect::Locate { query, hash });
         }
     }
 
-    fn on_skeleton(&mut self, now: Time, from: PeerKey, id: u64, entries: &[BlockId], out: &mut Vec<Effect>) {
-        let Phase::Skeleton { peer, target, point, request, .. } = self.phase else { return };
-        if (peer, request) != (from, id) {
-            return;
-        }
-        match Chunks::of_skeleton(entries, point) {
-            Err(_) => self.fault(now, peer, Fault::InvalidMessage, out),
-            Ok(chunks) if chunks.is_empty() => {
-                // The peer has gone back to a chain that we have all of.
-                self.examine(target.hash);
-            }
-            Ok(chunks) => self.download(now, peer, target, chunks, false, out),
-        }
-    }
-
-    fn download(
-        &mut self,
-        now: Time,
-        peer: PeerKey,
-        target: BlockId,
-        chunks: Chunks,
-        guessed: bool,
-        out: &mut Vec<Effect>,
-    ) {
-        let deadline = now.after(REQUEST_TIMEOUT);
-        self.phase =
-            Phase::Download(Download { peer, target, chunks, asked: 0, deadline, job: None, guessed });
-        self.advance(now, out);
-    }
-
-    /// Asks for more chunks, hands the lowest one on, and ends the download when nothing is left.
+    /// Moves a download on: takes what peers agree on into the plan, hands the lowest headers on, asks for more, and
+    /// ends it when nothing is left.
     fn advance(&mut self, now: Time, out: &mut Vec<Effect>) {
         let Phase::Download(download) = &mut self.phase else { return };
-        let last_id = &mut self.last_id;
-        let mut next_id = || {
+        if download.agree(now, &self.peers).is_err() {
+            let guide = download.guide;
+            self.peers.pause(now, guide.peer);
+            return self.idle();
+        }
+        if download.job.is_none() {
+            let run = download.chunks.next_run();
+            if !run.is_empty() {
+                self.last_id = self.last_id.wrapping_add(1);
+                let part = |(slot, peer, headers): &mut (Slot, PeerKey, Vec<Bytes>)| Part {
+                    peer: *peer,
+                    top: slot.chunk.top,
+                    headers: std::mem::take(headers),
+                };
+                let mut run = run;
+                let parts = run.iter_mut().map(part).collect();
+                let slots = run.into_iter().map(|(slot, peer, _)| (slot, peer)).collect();
+                download.job = Some(Job { number: self.last_id, slots });
+                out.push(Effect::Import { job: self.last_id, parts });
+            }
+        }
+        let (last_id, peers) = (&mut self.last_id, &mut self.peers);
+        let mut ask = |peer| {
             *last_id = last_id.wrapping_add(1);
-            *last_id
+            Ask { peer, request: *last_id, at: now, deadline: Time::ZERO }
         };
-        if download.job.is_none()
-            && let Some((chunk, peer, headers)) = download.chunks.next_import()
+        while download.chunks.is_short()
+            && let Some((peer, start)) = download.skeletons.wanted(now, peers)
         {
-            let job = next_id();
-            download.job = Some(job);
-            out.push(Effect::Import { job, peer, top: chunk.top, headers });
+            let ask = Ask { deadline: peers.asked(now, peer), ..ask(peer) };
+            download.skeletons.asked(start, ask);
+            out.push(Effect::Send(peer, Message::SkeletonRequest { id: ask.request, start }));
         }
-        while download.asked < CHUNKS_ASKED && download.chunks.waiting_for_import() < CHUNKS_WAITING {
-            let request = next_id();
-            let Some(chunk) = download.chunks.ask(download.peer, request) else { break };
-            download.asked = download.asked.saturating_add(1);
-            download.deadline = now.after(REQUEST_TIMEOUT);
-            let ask = Message::HeadersRequest { id: request, hash: chunk.top.hash, count: chunk.count };
-            out.push(Effect::Send(download.peer, ask));
+        while let Some((peer, chunk)) = download.chunks.wanted(now, peers) {
+            let ask = Ask { deadline: peers.asked(now, peer), ..ask(peer) };
+            download.chunks.asked(&chunk.top, ask);
+            let (id, hash, count) = (ask.request, chunk.top.hash, chunk.count);
+            out.push(Effect::Send(peer, Message::HeadersRequest { id, hash, count }));
         }
-        if download.chunks.is_empty() && download.job.is_none() {
-            self.phase = Phase::Idle;
+        if let Some(slot) = download.chunks.hopeless(now, peers) {
+            // Those who said that it is on the chain could not show it.
+            slot.voters.iter().for_each(|peer| peers.pause(now, *peer));
+            self.idle();
+        } else if download.chunks.is_empty() && download.skeletons.is_complete() && download.job.is_none() {
+            // Those we asked may be below the guide's block: then it is looked at again.
+            let (gained, target) = (download.gained, download.guide.target.hash);
+            if gained { self.idle() } else { self.examine(target) }
         }
-    }
-
-    fn on_headers(
-        &mut self,
-        now: Time,
-        from: PeerKey,
-        id: u64,
-        mut headers: Vec<Bytes>,
-        out: &mut Vec<Effect>,
-    ) {
-        let Phase::Download(download) = &mut self.phase else { return };
-        let Some(chunk) = download.chunks.asked(from, id) else { return };
-        if u64::try_from(headers.len()) != Ok(chunk.count) {
-            self.fault(now, from, Fault::InvalidMessage, out);
-            return;
-        }
-        headers.reverse();
-        download.chunks.receive(from, id, headers);
-        download.asked = download.asked.saturating_sub(1);
-        download.deadline = now.after(REQUEST_TIMEOUT);
-        self.advance(now, out);
     }
 
     fn on_imported(&mut self, now: Time, job: u64, result: Imported, out: &mut Vec<Effect>) {
-        if let Imported::Stored(tip) = result {
+        if let Imported::Stored { tip, .. } = result {
             self.tip = tip;
         }
         let Phase::Download(download) = &mut self.phase else { return };
-        if download.job != Some(job) {
-            return;
-        }
-        download.job = None;
-        let (peer, target, guessed) = (download.peer, download.target, download.guessed);
+        let Some(Job { slots, .. }) = download.job.take_if(|running| running.number == job) else { return };
+        let guide = download.guide;
         match result {
-            Imported::Stored(_) => self.advance(now, out),
-            Imported::NoParent if guessed => self.search(now, peer, target, out),
-            Imported::NoParent | Imported::Invalid => self.fault(now, peer, Fault::InvalidHeader, out),
-            Imported::Failed => self.pause(now, peer),
+            Imported::Stored { added, .. } => {
+                download.gained |= added > 0;
+                let done = slots.last().map(|(slot, _)| slot.chunk.top.number).unwrap_or_default();
+                self.settle(now, done, out);
+            }
+            Imported::Misplaced { part: 0 } if download.guessed => {
+                let highest = self.tip.number.min(guide.target.number).0;
+                self.probe(now, guide, 0, highest.saturating_add(1), highest, out);
+            }
+            Imported::Misplaced { part } => {
+                // Near the best block peers may well be on another branch.
+                let settled = guide.target.number.0.saturating_sub(SETTLED);
+                if let Some((slot, _)) = slots.get(part) {
+                    slot.voters.iter().for_each(|peer| self.peers.pause(now, *peer));
+                    let fault = |peer: &PeerKey| Effect::Fault(*peer, Fault::InvalidMessage);
+                    let lie = slot.chunk.top.number.0 <= settled;
+                    out.extend(slot.voters.iter().filter(|_| lie).map(fault));
+                }
+                self.idle();
+            }
+            Imported::Invalid { part } => self.accuse(now, slots.get(part), out),
+            Imported::Unfit { part } => {
+                let mut slots = slots.into_iter().skip(part).peekable();
+                let Some(culprit) = slots.peek().map(|(_, peer)| *peer) else { return };
+                download.chunks.put_back(slots.map(|(slot, _)| slot).collect(), culprit);
+                self.fault(now, culprit, Fault::InvalidMessage, out);
+            }
+            Imported::Failed => {
+                self.peers.pause(now, guide.peer);
+                self.idle();
+            }
         }
     }
 
-    fn on_tick(&mut self, now: Time, out: &mut Vec<Effect>) {
-        for peer in self.peers.values_mut().filter(|peer| peer.paused_until <= now) {
-            peer.paused_until = Time::ZERO;
+    /// A header breaks a rule: whoever sent it has it in its store, and whoever named its chunk has seen it too.
+    fn accuse(&mut self, now: Time, slot: Option<&(Slot, PeerKey)>, out: &mut Vec<Effect>) {
+        if let Some((slot, sender)) = slot {
+            let others = slot.voters.iter().filter(|peer| *peer != sender);
+            for peer in std::iter::once(sender).chain(others).copied() {
+                self.fault(now, peer, Fault::InvalidHeader, out);
+            }
         }
-        let due =
-            !matches!(self.phase, Phase::Idle) && self.deadline().is_some_and(|deadline| deadline <= now);
-        if due && let Some(peer) = self.asked_peer() {
+        self.idle();
+    }
+
+    /// The chain is verified up to `done`: who named other hashes far below the best block has lied.
+    fn settle(&mut self, now: Time, done: BlockNumber, out: &mut Vec<Effect>) {
+        let Phase::Download(download) = &mut self.phase else { return };
+        let settled = download.guide.target.number.0.saturating_sub(SETTLED);
+        let (liars, open): (Vec<_>, Vec<_>) =
+            download.disputed.drain(..).partition(|(top, _)| *top <= done && top.0 <= settled);
+        download.disputed = open;
+        let mut liars: Vec<_> = liars.into_iter().map(|(_, peer)| peer).collect();
+        liars.dedup();
+        for peer in liars {
+            self.fault(now, peer, Fault::InvalidMessage, out);
+        }
+    }
+
+    /// Gives up requests whose time is over.
+    fn expire(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let expired = |ask: &Ask| ask.deadline <= now;
+        let given_up = match &mut self.phase {
+            Phase::Searching { waiting: Waiting::Peer(ask), .. } if expired(ask) => {
+                let ask = *ask;
+                self.idle();
+                vec![ask]
+            }
+            Phase::Download(download) => {
+                let mut given_up = download.chunks.give_up(expired);
+                given_up.extend(download.skeletons.give_up(expired));
+                given_up
+            }
+            _ => return,
+        };
+        let mut silent: Vec<_> =
+            given_up.iter().filter(|ask| self.peers.gave_up(ask)).map(|ask| ask.peer).collect();
+        silent.sort_unstable();
+        silent.dedup();
+        for peer in silent {
             self.fault(now, peer, Fault::Timeout, out);
         }
     }
 
     fn fault(&mut self, now: Time, peer: PeerKey, fault: Fault, out: &mut Vec<Effect>) {
         out.push(Effect::Fault(peer, fault));
-        self.pause(now, peer);
+        self.peers.pause(now, peer);
     }
 
-    fn pause(&mut self, now: Time, peer: PeerKey) {
-        if let Some(peer) = self.peers.get_mut(&peer) {
-            peer.paused_until = now.after(PAUSE);
-        }
+    fn idle(&mut self) {
+        self.peers.forget_requests();
         self.phase = Phase::Idle;
     }
 
@@ -527,7 +615,20 @@ impl HeaderSync {
         if self.examined.len() > EXAMINED {
             self.examined.pop_front();
         }
-        self.phase = Phase::Idle;
+        self.idle();
+    }
+}
+
+impl Download {
+    /// Takes over what peers agree on.
+    fn agree(&mut self, now: Time, peers: &Peers) -> Result<(), NobodyKnows> {
+        while let Some(agreed) = self.skeletons.next_agreed(now, peers)? {
+            self.chunks.extend(&agreed.entries, self.point, &agreed.voters);
+            if let Some(end) = agreed.entries.last() {
+                self.disputed.extend(agreed.dissenters.into_iter().map(|peer| (end.number, peer)));
+            }
+        }
+        Ok(())
     }
 }
 

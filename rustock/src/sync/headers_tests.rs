@@ -1,7 +1,10 @@
 //! The machine against simulated peers whose answers come from [`crate::sync::serve`].
 
 use super::*;
-use crate::sync::serve::{self, View};
+use crate::sync::{
+    Part,
+    serve::{self, View},
+};
 
 /// A chain of named blocks: block n of branch b has hash [b, n]. Branches leave branch 0 at a height.
 #[derive(Clone)]
@@ -103,8 +106,16 @@ impl World {
                 let height = self.ours.number_of(&hash).map(BlockNumber);
                 Some(Input::Located { query, known: height.is_some(), height })
             }
-            Effect::Import { job, top, headers, .. } => {
-                let result = self.import(top, &headers);
+            Effect::Import { job, parts } => {
+                let (tip, mut added) = (self.ours.tip(), 0);
+                let mut result = Imported::Stored { tip, added };
+                for (part, Part { top, headers, .. }) in parts.into_iter().enumerate() {
+                    added += headers.len();
+                    result = self.import(part, top, &headers, added);
+                    if !matches!(result, Imported::Stored { .. }) {
+                        break;
+                    }
+                }
                 Some(Input::Imported { job, result })
             }
             Effect::Fault(_, fault) => {
@@ -115,20 +126,20 @@ impl World {
     }
 
     /// Takes the peer's branch over when the headers connect to our chain and end where they should.
-    fn import(&mut self, top: BlockId, headers: &[Bytes]) -> Imported {
+    fn import(&mut self, part: usize, top: BlockId, headers: &[Bytes], added: usize) -> Imported {
         let hashes: Vec<_> =
             headers.iter().map(|header| BlockHash(header.as_ref().try_into().unwrap())).collect();
+        if hashes.last() != Some(&top.hash) {
+            return Imported::Unfit { part };
+        }
         let Some(first) = hashes.first().and_then(|first| self.theirs.number_of(first)) else {
-            return Imported::Invalid;
+            return Imported::Invalid { part };
         };
         if self.ours.number_of(&self.theirs.id(first - 1).hash).is_none() {
-            return Imported::NoParent;
-        }
-        if hashes.last() != Some(&top.hash) {
-            return Imported::Invalid;
+            return Imported::Misplaced { part };
         }
         self.ours = Chain { best: top.number.0, ..self.theirs };
-        Imported::Stored(self.ours.tip())
+        Imported::Stored { tip: self.ours.tip(), added }
     }
 }
 
@@ -198,7 +209,7 @@ fn short_chunks_and_foreign_skeletons_are_offences() {
         other => Some(other),
     };
     let spoils: [(Spoil, Fault); 3] =
-        [(short, Fault::InvalidMessage), (gap, Fault::InvalidMessage), (reversed, Fault::InvalidHeader)];
+        [(short, Fault::InvalidMessage), (gap, Fault::InvalidMessage), (reversed, Fault::InvalidMessage)];
     for (spoil, fault) in spoils {
         let mut world = World::new(Chain::new(0), Chain::new(1_000));
         world.spoil = spoil;

@@ -6,6 +6,19 @@
 
 mod chunks;
 mod headers;
+mod peers;
 pub mod serve;
+mod skeleton;
 
-pub use headers::{Effect, Fault, HeaderSync, Imported, Input, PeerKey, Progress};
+use shared_vendor::clock::Time;
+
+pub use headers::{Effect, Fault, HeaderSync, Imported, Input, Part, PeerKey, Progress};
+
+/// A request under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ask {
+    peer: PeerKey,
+    request: u64,
+    at: Time,
+    deadline: Time,
+}

@@ -6,4 +6,5 @@ mod errors;
 mod hostile;
 mod nodes;
 mod operations;
+mod sim;
 mod two_nodes;
