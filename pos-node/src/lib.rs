@@ -4,6 +4,7 @@
 
 pub mod consensus;
 pub mod crypto;
+pub mod mempool;
 pub mod network;
 pub mod node;
 pub mod slashing_protection;
