@@ -15,8 +15,10 @@ mod disconnect;
 pub mod error;
 mod follow;
 pub mod index;
+pub mod policy;
 mod reader;
 mod state;
+mod stats;
 
 pub use chain::{Accepted, Activation, ChainEvent, ChainState, Options, ValuePools};
 pub use checks::{check_confirm, check_scripts, check_shielded, check_start};
@@ -25,3 +27,4 @@ pub use follow::{IndexKind, address_of};
 pub use index::{BlockId, Entry, HeaderIndex};
 pub use reader::{ChainReader, Found};
 pub use state::Coin;
+pub use stats::CoinStats;

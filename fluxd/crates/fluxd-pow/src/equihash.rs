@@ -1,5 +1,5 @@
 //! Equihash verification: 200,9 and 48,5 as Zcash, 144,5 with another personalization, 125,4 ("ZelHash") with a twist
-//! in the hash generation. Mirrors `src/crypto/equihash.cpp`; there is no solver here.
+//! in the hash generation. Mirrors `src/crypto/equihash.cpp`. The solver is for the small parameters of private networks.
 
 use blake2b_simd::{Params, State};
 use fluxd_primitives::codec::Reader;
@@ -140,6 +140,65 @@ pub fn verify(parameters: Parameters, input: &[u8], solution: &[u8]) -> Result<(
         [row] if row.groups.iter().all(|group| *group == 0) => Ok(()),
         _ => Err(EquihashError::NotZero),
     }
+}
+
+/// A solution for `input`, which is the 108 common bytes of a header followed by its nonce, if there is one. Time and memory
+/// grow with two to the power of the collision bits: usable for the parameters of private networks only.
+#[must_use]
+pub fn solve(parameters: Parameters, input: &[u8]) -> Option<Vec<u8>> {
+    let state = parameters.state(input);
+    let bits = parameters.collision_bits();
+    let count = 1_u32.checked_shl(u32::try_from(bits).ok()?.checked_add(1)?)?;
+    let mut rows: Vec<Tree> = (0..count)
+        .map(|index| Tree { indices: vec![index], groups: unpack(&string(parameters, &state, index), bits) })
+        .collect();
+    for round in 1..=parameters.k {
+        rows = collide(rows, round == parameters.k);
+    }
+    let solutions = rows.into_iter().map(|row| pack(&row.indices, bits + 1));
+    solutions.into_iter().find(|solution| verify(parameters, input, solution).is_ok())
+}
+
+/// A subtree of a possible solution: its indices in order, and what is left of the XOR of their strings.
+struct Tree {
+    indices: Vec<u32>,
+    groups: Vec<u32>,
+}
+
+/// All pairs that agree on their first group, and in the last round on all groups.
+fn collide(mut rows: Vec<Tree>, is_last: bool) -> Vec<Tree> {
+    rows.sort_by(|a, b| a.groups.cmp(&b.groups));
+    let mut merged = Vec::new();
+    for run in rows.chunk_by(|a, b| a.groups.first() == b.groups.first()) {
+        for (place, a) in run.iter().enumerate() {
+            for b in run.iter().skip(place + 1) {
+                let groups: Vec<u32> = a.groups.iter().zip(&b.groups).skip(1).map(|(a, b)| a ^ b).collect();
+                let distinct = a.indices.iter().all(|index| !b.indices.contains(index));
+                let wanted = if is_last { groups.iter().all(|group| *group == 0) } else { true };
+                if distinct && wanted {
+                    let (first, second) = if a.indices.first() < b.indices.first() { (a, b) } else { (b, a) };
+                    let indices = first.indices.iter().chain(&second.indices).copied().collect();
+                    merged.push(Tree { indices, groups });
+                }
+            }
+        }
+    }
+    merged
+}
+
+/// Packs numbers of a width, most significant bit first.
+fn pack(numbers: &[u32], bits: usize) -> Vec<u8> {
+    let (mut bytes, mut buffer, mut filled) = (Vec::new(), 0_u64, 0);
+    for number in numbers {
+        buffer = buffer << bits | u64::from(*number);
+        filled += bits;
+        while filled >= 8 {
+            filled -= 8;
+            bytes.push(u8::try_from(buffer >> filled & 0xff).unwrap_or_default());
+        }
+        buffer &= (1 << filled) - 1;
+    }
+    bytes
 }
 
 /// A node of the tree: what is left of the XOR of its strings, in groups of collision bits.

@@ -1,0 +1,3 @@
+//! Chains with fluxnodes on a private network where every upgrade is active: two chain states that must agree.
+
+mod sync;
