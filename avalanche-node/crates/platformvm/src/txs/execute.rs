@@ -419,7 +419,8 @@ impl<'a> Exec<'a> {
         other: Option<(Id, u64)>,
     ) -> Verdict {
         let base = self.tx.tx.unsigned.base().ok_or(ExecError::WrongTxType)?;
-        let utxos = base.ins.iter().map(|input| find_utxo(draft, input.utxo_id)).collect::<Result<Vec<_>, _>>()?;
+        let utxos =
+            base.ins.iter().map(|input| find_utxo(draft, input.utxo_id)).collect::<Result<Vec<_>, _>>()?;
         self.spend_utxos(&utxos, &base.ins, credentials, produced, other)
     }
 
@@ -436,8 +437,7 @@ impl<'a> Exec<'a> {
         let mut burned = BTreeMap::from([(self.backend.config.avax_asset_id, burned)]);
         burned.extend(other);
         let hash = self.signing_hash();
-        let spend =
-            Spend { utxos, inputs, credentials, now: self.backend.now, signed_hash: hash.as_ref() };
+        let spend = Spend { utxos, inputs, credentials, now: self.backend.now, signed_hash: hash.as_ref() };
         let outputs: Vec<_> = unsigned.outputs().cloned().collect();
         Ok(verify_flow(&spend, &outputs, &burned)?)
     }

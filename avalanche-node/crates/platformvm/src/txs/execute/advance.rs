@@ -99,11 +99,8 @@ fn promote(config: &Config, draft: &mut Draft<'_>, time: u64) -> Result<bool, Ex
         draft.pending_stakers().take_while(|staker| staker.start <= time).cloned().collect();
     let mut promoted = Vec::with_capacity(pending.len());
     for staker in pending {
-        let mut current = Staker {
-            next_time: staker.end,
-            priority: staker.priority.current(),
-            ..Staker::clone(&staker)
-        };
+        let mut current =
+            Staker { next_time: staker.end, priority: staker.priority.current(), ..Staker::clone(&staker) };
         if staker.priority != Priority::PermissionedValidatorPending {
             let supply = draft.supply(staker.subnet).ok_or(ExecError::NotTransformed(staker.subnet))?;
             let seconds = staker.end.saturating_sub(staker.start);

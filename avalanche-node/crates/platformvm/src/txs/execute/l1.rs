@@ -92,8 +92,7 @@ impl Exec<'_> {
         if draft.has_expiry(message.expiry, validation_id) {
             return Err(ExecError::WarpAlreadyIssued(validation_id));
         }
-        let proof =
-            ProofOfPossession { public_key: message.bls_public_key, proof: tx.proof_of_possession };
+        let proof = ProofOfPossession { public_key: message.bls_public_key, proof: tx.proof_of_possession };
         let key = proof.verify().map_err(|_| ExecError::WarpContent("proof of possession"))?;
         let accrued = draft.scalars().accrued_fees;
         let end_accumulated_fee = self.end_fee(draft, tx.balance, accrued)?;

@@ -242,8 +242,10 @@ impl Exec<'_> {
         delegatee: u64,
         draft: &mut Draft<'_>,
     ) {
-        let parts = [(validation, &terms.validator_rewards_owner), (delegatee, &terms.delegator_rewards_owner)];
-        for ((amount, owner), output_index) in parts.into_iter().filter(|(amount, _)| *amount > 0).zip(0_u32..)
+        let parts =
+            [(validation, &terms.validator_rewards_owner), (delegatee, &terms.delegator_rewards_owner)];
+        for ((amount, owner), output_index) in
+            parts.into_iter().filter(|(amount, _)| *amount > 0).zip(0_u32..)
         {
             let asset_id = self.backend.config.avax_asset_id;
             pay(draft, self.tx.id, new_utxo(amount, owner, self.tx.id, output_index, asset_id));
@@ -343,9 +345,12 @@ pub fn proposal_for(staker: &NamedTx, time: u64) -> Option<UnsignedTx> {
     use crate::txs::{RewardAutoRenewedValidatorTx, RewardValidatorTx};
     StakerTerms::of(&staker.tx.unsigned)?;
     Some(match &staker.tx.unsigned {
-        UnsignedTx::AddAutoRenewedValidator(_) => UnsignedTx::RewardAutoRenewedValidator(
-            RewardAutoRenewedValidatorTx { tx_id: staker.id, timestamp: time },
-        ),
+        UnsignedTx::AddAutoRenewedValidator(_) => {
+            UnsignedTx::RewardAutoRenewedValidator(RewardAutoRenewedValidatorTx {
+                tx_id: staker.id,
+                timestamp: time,
+            })
+        }
         _ => UnsignedTx::RewardValidator(RewardValidatorTx { tx_id: staker.id }),
     })
 }

@@ -11,9 +11,9 @@ use crate::{
     CHAIN_ID,
     state::{Draft, Priority, Staker, StakerKey, StakerTerms, StakingInfo},
     txs::{
-        AddAutoRenewedValidatorTx, AddDelegatorTx, AddPermissionlessDelegatorTx, AddPermissionlessValidatorTx,
-        AddSubnetValidatorTx, AddValidatorTx, RemoveSubnetValidatorTx, SetAutoRenewedValidatorConfigTx,
-        UnsignedTx, Validator,
+        AddAutoRenewedValidatorTx, AddDelegatorTx, AddPermissionlessDelegatorTx,
+        AddPermissionlessValidatorTx, AddSubnetValidatorTx, AddValidatorTx, RemoveSubnetValidatorTx,
+        SetAutoRenewedValidatorConfigTx, UnsignedTx, Validator,
     },
 };
 
@@ -135,10 +135,8 @@ impl Exec<'_> {
         }
         verify_start_ahead(draft, delegator.start)?;
         let validator = find_validator(draft, CHAIN_ID, delegator)?;
-        let mut limit = validator
-            .weight
-            .checked_mul(MAX_VALIDATOR_WEIGHT_FACTOR)
-            .ok_or(ExecError::StakeOverflow)?;
+        let mut limit =
+            validator.weight.checked_mul(MAX_VALIDATOR_WEIGHT_FACTOR).ok_or(ExecError::StakeOverflow)?;
         if self.is_active(Fork::ApricotPhase3, draft) {
             limit = limit.min(staking.max_validator_stake);
         }
@@ -146,7 +144,11 @@ impl Exec<'_> {
         self.spend(draft, self.credentials(), 0, None)
     }
 
-    pub(super) fn verify_add_subnet_validator(&self, tx: &AddSubnetValidatorTx, draft: &Draft<'_>) -> Verdict {
+    pub(super) fn verify_add_subnet_validator(
+        &self,
+        tx: &AddSubnetValidatorTx,
+        draft: &Draft<'_>,
+    ) -> Verdict {
         self.well_formed(draft)?;
         let (subnet, validator) = (tx.validator.subnet, &tx.validator.validator);
         let start = self.start_of(validator, draft);
@@ -286,9 +288,8 @@ impl Exec<'_> {
             return Err(ExecError::NotAutoRenewed);
         };
         let terms = StakerTerms::of(&staker_tx.tx.unsigned).ok_or(ExecError::NotAutoRenewed)?;
-        let validator = draft
-            .current_validator(CHAIN_ID, terms.node_id)
-            .ok_or(ExecError::NotValidator(terms.node_id))?;
+        let validator =
+            draft.current_validator(CHAIN_ID, terms.node_id).ok_or(ExecError::NotValidator(terms.node_id))?;
         ensure(validator.tx_id == tx.tx_id, || ExecError::InvalidStakerTx)?;
         if self.backend.bootstrapped {
             let rules = self.validator_rules(draft, CHAIN_ID)?;
