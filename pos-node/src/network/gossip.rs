@@ -268,4 +268,3 @@ pub const fn operation_verdict(taken: Result<(), EvidenceError>) -> Verdict {
         Err(EvidenceError::Invalid(error)) => Verdict::Reject(Rejection::Operation(error)),
     }
 }
-

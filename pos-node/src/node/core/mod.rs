@@ -358,17 +358,16 @@ impl<D: Database> Core<D> {
             return;
         }
         self.chain_events(now, out);
-        if ms < slot_start_ms(self.chain.config(), 0) {
-            return;
-        }
-        let slot = self.chain.current_slot();
-        if self.slot.is_none_or(|last| last < slot) {
-            self.slot = Some(slot);
-            self.voted = false;
-            self.on_slot(now, slot, out);
-        }
-        if !self.voted && ms >= self.vote_time(slot) {
-            self.vote(now, slot, out);
+        if ms >= slot_start_ms(self.chain.config(), 0) {
+            let slot = self.chain.current_slot();
+            if self.slot.is_none_or(|last| last < slot) {
+                self.slot = Some(slot);
+                self.voted = false;
+                self.on_slot(now, slot, out);
+            }
+            if !self.voted && ms >= self.vote_time(slot) {
+                self.vote(now, slot, out);
+            }
         }
         let late: Vec<u64> =
             self.asks.iter().filter(|(_, (.., until))| *until <= now).map(|(ask, _)| *ask).collect();

@@ -1,0 +1,146 @@
+//! What the protocol promises, over many seeds.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    actor::Fault,
+    network::{Network, Plan, mix},
+    seeds,
+    signatures::Scheme,
+};
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// Validators 128, on as many nodes as `SIM_NODES` says.
+fn large(seed: u64) -> Plan {
+    let nodes = std::env::var("SIM_NODES").ok().and_then(|text| text.parse().ok()).unwrap_or(16);
+    Plan {
+        scheme: Scheme::Real,
+        validators_per_node: 128 / nodes,
+        latency: MS(100)..MS(300),
+        loss: 0.2,
+        ..Plan::new(seed, nodes)
+    }
+}
+
+#[test]
+fn with_128_validators_a_fifth_of_messages_lost_and_200_ms_latency_every_epoch_finalizes() {
+    for seed in seeds(1) {
+        let mut network = Network::new(large(seed));
+        for epoch in 4..8 {
+            network.run_to_epoch(epoch);
+            network.sim.run_until(network.epoch_start(epoch).after(MS(5_000)));
+            assert!(
+                network.finalized() + 2 >= epoch,
+                "seed {seed}: {} in epoch {epoch}",
+                network.finalized()
+            );
+        }
+        network.assert_safe();
+    }
+}
+
+/// Up to five of sixteen validators are faulty in one way or another; the network splits at random, honest nodes crash.
+#[test]
+fn with_under_a_third_byzantine_no_two_honest_nodes_finalize_different_blocks() {
+    for seed in seeds(6) {
+        let mut plan = Plan { loss: 0.05, ..Plan::new(seed, 16) };
+        for at in 0..mix(seed, 100) % 6 {
+            let who = usize::try_from((mix(seed, 101) + 3 * at) % 16).unwrap();
+            let fault = match mix(seed, 102 + usize::try_from(at).unwrap()) % 4 {
+                0 => Fault::Silent,
+                1 => Fault::Withholder(MS(mix(seed, 110) % 9_000)),
+                _ => Fault::Equivocator,
+            };
+            plan.faults.insert(who, fault);
+        }
+        let mut network = Network::new(plan);
+        network.run_to_epoch(2);
+        let split = network.plan.nodes + network.plan.faults.len();
+        let groups = (0..2)
+            .map(|half| (0..split).filter(|at| mix(seed, 200 + at) % 2 == half).collect::<BTreeSet<_>>());
+        network.sim.partition(groups.collect::<Vec<_>>());
+        network.sim.run_until(network.epoch_start(2).after(MS(mix(seed, 300) % 60_000)));
+        network.sim.heal();
+        let crashed = network.honest[usize::try_from(mix(seed, 301)).unwrap() % network.honest.len()];
+        network.crash(crashed);
+        network.run_to_epoch(9);
+        network.assert_safe();
+        assert!(network.finalized() >= 5, "seed {seed}: final is {}", network.finalized());
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_log_of_events() {
+    let run = |seed| {
+        let mut network = Network::new(Plan { loss: 0.1, ..Plan::new(seed, 8) });
+        network.run_to_epoch(2);
+        network.crash(3);
+        network.run_to_epoch(3);
+        (network.sim.digest(), network.sim.log().len())
+    };
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn who_signs_twice_is_slashed() {
+    let mut plan = Plan::new(5, 8);
+    plan.faults.insert(2, Fault::Equivocator);
+    let mut network = Network::new(plan);
+    network.run_to_epoch(4);
+    for at in &network.honest {
+        let node = network.sim.node(*at).unwrap();
+        let chain = node.core.chain();
+        let state = chain.state(&chain.head()).unwrap();
+        let slashed: Vec<u64> = (0..8).filter(|at| state.validators.slashed.at(*at) == Some(&true)).collect();
+        assert_eq!(slashed, [2], "as node {at} sees it");
+    }
+    network.assert_safe();
+}
+
+/// Half of the stake is cut off, every node of it alone. The other half finalizes again when the leak has made the absent
+/// a third, and when all is whole again the absent follow. The real leak takes about 4,800 epochs, so the default run
+/// has one a thousand times as fast; `SIM_LEAK=real` runs the real one (some minutes).
+#[test]
+fn half_a_network_finalizes_through_the_leak_and_the_rest_follows() {
+    let mut plan = Plan::new(9, 8);
+    let real = std::env::var("SIM_LEAK").is_ok_and(|text| text == "real");
+    if !real {
+        plan.leak_quotient = Some(1 << 14);
+    }
+    let mut network = Network::new(plan);
+    network.run_to_epoch(5);
+    assert!(network.finalized() >= 2);
+    network.sim.partition([(0..4).collect()]);
+    let limit = if real { 6_000 } else { 250 };
+    let mut epoch = 5;
+    let final_in_half = |network: &Network| {
+        (0..4).map(|at| network.sim.node(at).unwrap().core.chain().finalized().epoch).min().unwrap()
+    };
+    while final_in_half(&network) < 6 {
+        epoch += 5;
+        assert!(epoch < limit, "no finality by epoch {epoch}");
+        network.run_to_epoch(epoch);
+    }
+    assert!(epoch > 20, "half of the stake finalizes nothing before the leak has worked: epoch {epoch}");
+    network.sim.heal();
+    network.run_to_epoch(epoch + 8);
+    assert!(network.finalized() >= epoch + 2, "final is {} in epoch {}", network.finalized(), epoch + 8);
+    network.assert_safe();
+}
+
+/// Two halves that both live build two chains of which neither is final; whole again, they agree within four epochs.
+#[test]
+fn two_halves_finalize_nothing_and_agree_when_they_are_whole_again() {
+    let mut network = Network::new(Plan::new(9, 8));
+    network.run_to_epoch(5);
+    network.sim.partition([(0..4).collect(), (4..8).collect()]);
+    network.run_to_epoch(14);
+    let before = network.finalized();
+    assert!(before <= 5, "half of the stake finalizes nothing: {before}");
+    network.sim.heal();
+    network.run_to_epoch(19);
+    assert!(network.finalized() >= 15, "final is {}", network.finalized());
+    network.assert_safe();
+}
