@@ -91,3 +91,34 @@ pub type TransferableInput = avax::TransferableInput<Input>;
 pub type BaseTx = avax::BaseTx<Output, Input>;
 /// An unspent output on the X-chain.
 pub type Utxo = avax::Utxo<Output>;
+
+impl Output {
+    /// Position of the fx that knows this kind.
+    #[must_use]
+    pub const fn fx(&self) -> u32 {
+        match self {
+            Self::SecpMint(_) | Self::SecpTransfer(_) => 0,
+            Self::NftMint(_) | Self::NftTransfer(_) => 1,
+            Self::PropertyMint(_) | Self::PropertyOwned(_) => 2,
+        }
+    }
+
+    /// Who owns it.
+    #[must_use]
+    pub const fn owners(&self) -> &secp256k1fx::OutputOwners {
+        match self {
+            Self::SecpMint(out) => &out.owners,
+            Self::SecpTransfer(out) => &out.owners,
+            Self::NftMint(out) => &out.owners,
+            Self::NftTransfer(out) => &out.owners,
+            Self::PropertyMint(out) => &out.owners,
+            Self::PropertyOwned(out) => &out.owners,
+        }
+    }
+}
+
+impl avalanche_vm::utxo_store::Addressable for Output {
+    fn addresses(&self) -> &[avalanche_ids::ShortId] {
+        &self.owners().addrs
+    }
+}

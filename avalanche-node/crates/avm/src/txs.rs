@@ -1,6 +1,9 @@
 //! The transactions of the X-chain. Mirrors `vms/avm/txs`.
 
-use avalanche_codec::{CodecError, Text, unmarshal, wire_enum, wire_struct};
+pub mod execute;
+pub mod verify;
+
+use avalanche_codec::{CodecError, Text, body, unmarshal, wire_enum, wire_struct};
 use avalanche_ids::Id;
 use avalanche_vm::avax::{SignedTx, UtxoId};
 
@@ -15,6 +18,35 @@ pub type Tx = SignedTx<UnsignedTx, Credential>;
 /// The bytes are not one.
 pub fn parse(bytes: &[u8]) -> Result<Tx, CodecError> {
     unmarshal(bytes)
+}
+
+/// A transaction with its name and encoding, computed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedTx {
+    /// The transaction.
+    pub tx: Tx,
+    /// Its id.
+    pub id: Id,
+    /// The signed encoding.
+    pub bytes: Vec<u8>,
+    unsigned_len: usize,
+}
+
+impl NamedTx {
+    /// Encodes and names a transaction.
+    #[must_use]
+    pub fn new(tx: Tx) -> Self {
+        let mut bytes = tx.unsigned_bytes();
+        let unsigned_len = bytes.len();
+        bytes.extend(body(&tx.credentials));
+        Self { id: Id::hash_of(&bytes), tx, bytes, unsigned_len }
+    }
+
+    /// The hash that is signed.
+    #[must_use]
+    pub fn signing_hash(&self) -> [u8; 32] {
+        avalanche_crypto::sha256(self.bytes.get(..self.unsigned_len).unwrap_or(&self.bytes))
+    }
 }
 
 /// What is signed.
