@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, str::FromStr};
 
-use shared_vendor::config::{Kind, Setting};
+use shared_vendor::config::{Kind, Listen, Setting};
 
 use crate::rlpx::NodeId;
 
@@ -19,6 +19,8 @@ shared_vendor::settings! {
         dial: usize = ["p2p.dial", "16"],
         /// Names under which RPC may be asked, beside localhost and addresses.
         rpc_hosts: Vec<String> = ["rpc.allowed-hosts"],
+        /// A second address for WebSocket connections, as 127.0.0.1:4445; the first serves them under /websocket.
+        ws: Option<Listen> = ["rpc.ws-addr"],
         /// Web pages that may ask RPC, as http://example.org.
         rpc_origins: Vec<String> = ["rpc.allowed-origins"],
     }

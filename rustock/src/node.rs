@@ -18,7 +18,7 @@ use shared_vendor::{
     tasks::{Stage, Stop},
 };
 use tokio::{
-    net::UdpSocket,
+    net::{TcpListener, UdpSocket},
     sync::{mpsc, watch},
     time::MissedTickBehavior,
 };
@@ -75,7 +75,15 @@ pub async fn start<D: Daemon<Config = Config>>(
     let udp = if ctx.config.discovery { Some(ctx.bind_udp("p2p.addr", udp_addr).await?) } else { None };
     let rpc_listener = ctx.bind("rpc.addr", ctx.common.rpc_addr).await?;
     let rpc_addr = rpc_listener.local_addr().map_err(|err| exit_io("rpc.addr", &err))?;
+    let ws_listener = match ctx.config.ws {
+        Some(addr) => Some(ctx.bind("rpc.ws-addr", addr).await?),
+        None => None,
+    };
+    let ws_addr = ws_listener.as_ref().and_then(|listener| listener.local_addr().ok());
     ctx.status.update(ctx.clock.now(), |status| {
+        if let Some(addr) = ws_addr {
+            status.addresses.insert("ws", addr.to_string());
+        }
         status.addresses.insert("p2p", format!("enode://{}@{p2p}", key.id()));
         status.addresses.insert("rpc", rpc_addr.to_string());
     });
@@ -94,7 +102,7 @@ pub async fn start<D: Daemon<Config = Config>>(
             genesis,
         },
         key: key.clone(),
-        best: best_receiver,
+        best: best_receiver.clone(),
         events: events_sender,
         limits: transport::Limits {
             total: ctx.common.peers_max,
@@ -112,9 +120,12 @@ pub async fn start<D: Daemon<Config = Config>>(
         network: Arc::new(params.clone()),
         sync: sync_receiver,
         peers: peers_receiver,
+        best: best_receiver,
+        filters: rpc::Filters::new(rand::random()),
+        clock: Arc::clone(&ctx.clock),
         client_version: format!("Rustock/{}/{}/Rust", D::VERSION, std::env::consts::OS),
     };
-    serve_rpc(&ctx, rpc_listener, rpc_context);
+    serve_rpc(&ctx, rpc_listener, ws_listener, rpc_context);
 
     let dialler = Dialler::new(&ctx.config.peers, ctx.config.dial, transport::system_random());
     let tip = chain.tip();
@@ -176,7 +187,8 @@ fn node_key<D: Daemon>(ctx: &Context<D>) -> Result<NodeKey, Report> {
 
 fn serve_rpc<D: Daemon<Config = Config>>(
     ctx: &Context<D>,
-    listener: tokio::net::TcpListener,
+    listener: TcpListener,
+    ws_listener: Option<TcpListener>,
     context: rpc::Context,
 ) {
     let methods = rpc::methods();
@@ -187,11 +199,18 @@ fn serve_rpc<D: Daemon<Config = Config>>(
         origins: ctx.config.rpc_origins.clone(),
         ..Guard::default()
     };
-    let router = Server { service, guard, http: http::Limits::default() }.router(&["/"]);
-    ctx.tasks.spawn_in(Stage::Serve, "rpc", |stop| async move {
-        http::serve(listener, router, http::Limits::default(), stop).await;
-        Ok(())
-    });
+    let server = |guard| Server { service: Arc::clone(&service), guard, http: http::Limits::default() };
+    let serve = |name, listener, paths, sockets| {
+        let router = server(guard.clone()).router_with_sockets(paths, sockets, ctx.tasks.stop());
+        ctx.tasks.spawn_in(Stage::Serve, name, |stop| async move {
+            http::serve(listener, router, http::Limits::default(), stop).await;
+            Ok(())
+        });
+    };
+    serve("rpc", listener, &["/"] as &[_], &["/websocket"] as &[_]);
+    if let Some(listener) = ws_listener {
+        serve("ws", listener, &[], &["/", "/websocket"]);
+    }
 }
 
 fn spawn_discovery<D: Daemon<Config = Config>>(

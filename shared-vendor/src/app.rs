@@ -302,7 +302,7 @@ impl<D: Daemon> Context<D> {
         let addresses = self.status.read().addresses;
         let of = |name: &str| addresses.get(name).map_or("off", String::as_str);
         tracing::info!(target: "app", id = node_id, p2p = of("p2p"), "node");
-        tracing::info!(target: "app", rpc = of("rpc"), ops = of("ops"), auth, "servers");
+        tracing::info!(target: "app", rpc = of("rpc"), ws = addresses.get("ws"), ops = of("ops"), auth, "servers");
         tracing::info!(target: "app", height, "resume");
     }
 

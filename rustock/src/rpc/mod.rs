@@ -5,18 +5,24 @@
 
 pub mod block;
 mod eth;
+mod heads;
 mod network;
 mod params;
 
 use std::sync::Arc;
 
+pub use heads::Filters;
 use serde_json::{Value, json};
-use shared_vendor::rpc::{Dialect, Error, Methods};
+use shared_vendor::{
+    clock::Clock,
+    rpc::{Dialect, Error, Methods},
+};
 use tokio::sync::watch;
 
 use crate::{
     params::Params as Network,
     types::{BlockHash, BlockNumber, Difficulty, Header},
+    wire::rsk::Status,
 };
 
 /// What the methods read.
@@ -29,6 +35,12 @@ pub struct Context {
     pub sync: watch::Receiver<Sync>,
     /// Connected peers.
     pub peers: watch::Receiver<Vec<PeerLine>>,
+    /// Our best block as peers are told.
+    pub best: watch::Receiver<Status>,
+    /// Block filters of clients.
+    pub filters: Filters,
+    /// For what expires.
+    pub clock: Arc<dyn Clock>,
     /// Name, version, system and compiler, as `web3_clientVersion` answers.
     pub client_version: String,
 }
@@ -88,6 +100,7 @@ pub struct PeerLine {
 pub fn methods() -> Methods<Context> {
     let mut methods = Methods::new();
     eth::add(&mut methods);
+    heads::add(&mut methods);
     network::add(&mut methods);
     methods
 }
@@ -123,7 +136,6 @@ pub const NOT_AVAILABLE: &[&str] = &[
     "eth_getBlockTransactionCountByHash",
     "eth_getBlockTransactionCountByNumber",
     "eth_getCode",
-    "eth_getFilterChanges",
     "eth_getFilterLogs",
     "eth_getLogs",
     "eth_getStorageAt",
@@ -135,16 +147,12 @@ pub const NOT_AVAILABLE: &[&str] = &[
     "eth_getUncleByBlockHashAndIndex",
     "eth_getUncleByBlockNumberAndIndex",
     "eth_netHashrate",
-    "eth_newBlockFilter",
     "eth_newFilter",
     "eth_newPendingTransactionFilter",
     "eth_pendingTransactions",
     "eth_sendRawTransaction",
     "eth_sendTransaction",
     "eth_sign",
-    "eth_subscribe",
-    "eth_uninstallFilter",
-    "eth_unsubscribe",
     "rsk_flush",
     "rsk_getRawTransactionReceiptByHash",
     "rsk_getTransactionReceiptNodesByHash",

@@ -6,7 +6,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use shared_vendor::clock::Time;
 
-use super::{Ask, PeerKey, peers::Peers};
+use super::{
+    Ask, PeerKey,
+    peers::{Peer, Peers},
+};
 use crate::{types::BlockNumber, wire::rsk::BlockId};
 
 /// Chunks that are asked for or wait for import: bounds memory to some 15 MB.
@@ -85,8 +88,16 @@ impl Chunks {
                 Some(last) => slot.asked.len() < ASKED && now.since(last.at) >= overdue,
             };
             let fits = |key| !slot.refused.contains(&key) && !slot.asked.iter().any(|ask| ask.peer == key);
-            let peer =
-                due.then(|| peers.pick(now, |key, peer| peer.claims(slot.chunk.top.number.0) && fits(key)))??;
+            if !due {
+                return None;
+            }
+            let has = |key, peer: &Peer| peer.claims(slot.chunk.top.number.0) && fits(key);
+            // An answer is overdue: whoever said that the chunk is on the chain should be able to show it.
+            let voter = slot
+                .asked
+                .first()
+                .and_then(|_| peers.pick(now, |key, peer| slot.voters.contains(&key) && has(key, peer)));
+            let peer = voter.or_else(|| peers.pick(now, has))?;
             Some((peer, slot.chunk))
         })
     }
@@ -137,7 +148,7 @@ impl Chunks {
     /// The lowest chunk for which everybody who could have it has been asked in vain.
     pub(super) fn hopeless(&self, now: Time, peers: &Peers) -> Option<&Slot> {
         self.queue.iter().take(IN_PLAY).find(|slot| {
-            let askable = |(key, peer): (PeerKey, &super::peers::Peer)| {
+            let askable = |(key, peer): (PeerKey, &Peer)| {
                 peer.claims(slot.chunk.top.number.0) && !slot.refused.contains(&key)
             };
             slot.here.is_none() && slot.asked.is_empty() && !peers.active(now).any(askable)

@@ -8,7 +8,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use shared_vendor::testing::node::TempDir;
+use shared_vendor::testing::{
+    node::TempDir,
+    socket::{Received, Socket},
+};
 
 use crate::nodes::{TIP, height, import, logged, rpc, start, verb, wait};
 
@@ -42,6 +45,50 @@ fn a_node_finds_another_over_udp_syncs_from_it_and_answers() {
     assert_eq!(server.signal("TERM").exit_code(), 0);
     let (code, _, stderr) = verb(b.path(), &["db", "verify"]);
     assert_eq!(code, 0, "{stderr}");
+}
+
+#[test]
+fn clients_are_told_new_blocks_over_a_socket_and_by_filters() {
+    let (a, b) = (TempDir::new(), TempDir::new());
+    import(a.path());
+    let mut client = start(b.path(), &["--rpc-ws-addr", "127.0.0.1:0", "--no-p2p-discovery"]);
+    let (p2p, http, ws) = (logged(&mut client, "p2p"), logged(&mut client, "rpc"), logged(&mut client, "ws"));
+    let filter = rpc(&http, "eth_newBlockFilter", &json!([])).unwrap();
+    let mut sockets = [(&http, "/websocket"), (&ws, "/")]
+        .map(|(address, path)| Socket::connect(address.parse().unwrap(), path).unwrap());
+    for socket in &mut sockets {
+        socket.send(r#"{"jsonrpc":"2.0","id":5,"method":"eth_subscribe","params":["newHeads"]}"#).unwrap();
+        let id = json!("0x00000000000000000000000000000000");
+        let answer = json!({ "jsonrpc": "2.0", "id": 5, "result": id });
+        assert_eq!(socket.receive().unwrap(), Received::Json(answer));
+    }
+    let mut server = start(a.path(), &["--p2p-peers", &p2p, "--no-p2p-discovery"]);
+    for socket in &mut sockets {
+        let mut last: Option<Value> = None;
+        while last.as_ref().is_none_or(|head| head["number"] != json!("0x513")) {
+            let Received::Json(told) = socket.receive().unwrap() else { panic!("closed after {last:?}") };
+            let head = told["params"]["result"].clone();
+            let number =
+                |head: &Value| u64::from_str_radix(&head["number"].as_str().unwrap()[2..], 16).unwrap();
+            if let Some(last) = last.replace(head.clone()) {
+                // Of more than 256 new blocks at once only the newest are told.
+                assert!(number(&head) > number(&last), "{head} after {last}");
+                assert!(number(&head) > number(&last) + 1 || head["parentHash"] == last["hash"]);
+            }
+        }
+        let block = rpc(&http, "eth_getBlockByNumber", &json!(["0x513", false])).unwrap();
+        let last = last.unwrap();
+        let told = last.as_object().unwrap().iter().filter(|(key, _)| *key != "baseEvent");
+        told.for_each(|(key, value)| assert_eq!(*value, block[key], "{key}"));
+    }
+    let changes = rpc(&http, "eth_getFilterChanges", &json!([filter])).unwrap();
+    let latest = rpc(&http, "eth_getBlockByNumber", &json!(["latest", false])).unwrap();
+    assert_eq!((changes.as_array().unwrap().len(), &changes[255]), (256, &latest["hash"]));
+    assert_eq!(rpc(&http, "eth_getFilterChanges", &json!([filter])), Some(json!([])));
+    assert_eq!(rpc(&http, "eth_uninstallFilter", &json!([filter])), Some(json!(true)));
+    assert_eq!(rpc(&http, "eth_uninstallFilter", &json!([filter])), Some(json!(false)));
+    assert_eq!(client.signal("TERM").exit_code(), 0);
+    assert_eq!(server.signal("TERM").exit_code(), 0);
 }
 
 #[test]

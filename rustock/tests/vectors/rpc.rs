@@ -7,11 +7,13 @@ use std::{collections::BTreeMap, fs, sync::Arc};
 use rustock::{
     codec::decode_header,
     params::{Network, Params},
-    rpc::{self, Block, Blocks, Context, block::UNKNOWN_TO_HEADERS},
+    rpc::{self, Block, Blocks, Context, Filters, block::UNKNOWN_TO_HEADERS},
     types::{BlockHash, BlockNumber, Difficulty},
+    wire::rsk::{BlockId, Status},
 };
 use serde_json::{Value, json};
 use shared_vendor::{
+    clock::ManualClock,
     hex,
     http::Access,
     metrics::Registry,
@@ -77,8 +79,18 @@ fn golden(file: &File<'_>, cases: &mut Cases) {
     let blocks = Arc::new(recorded_chain(file, &network));
     let (_, sync) = watch::channel(rpc::Sync::default());
     let (_, peers) = watch::channel(Vec::new());
-    let ctx =
-        Context { blocks, network, sync, peers, client_version: "Rustock/0.1.0/Linux/Rust/test".into() };
+    let best = BlockId { hash: BlockHash::ZERO, number: BlockNumber(0) };
+    let (_, best) = watch::channel(Status { best, parent: None });
+    let ctx = Context {
+        blocks,
+        network,
+        sync,
+        peers,
+        best,
+        filters: Filters::new(0),
+        clock: Arc::new(ManualClock::default()),
+        client_version: "Rustock/0.1.0/Linux/Rust/test".into(),
+    };
     let registry = Registry::new("rustock");
     let service = Service::new(rpc::methods(), Arc::new(ctx), rpc::dialect(), Limits::default(), &registry);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
