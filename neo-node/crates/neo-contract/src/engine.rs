@@ -30,11 +30,11 @@ use crate::{
     state::ContractState,
 };
 
-pub use call::call_contract;
 pub(crate) use call::call_from_native;
+pub use call::{call_contract, load_contract_method};
 pub(crate) use runtime::{send_notification, signer_item, transaction_item};
 pub use service::{SERVICES, Service};
-pub use storage::{Changes, Entry, Store, StoreError, storage_key};
+pub use storage::{Changes, Entry, Store, StoreError, iterate, seek_merged, storage_key};
 pub(crate) use storage::{Only, native_iterator};
 pub(crate) use witness::has_agreed;
 

@@ -1,4 +1,24 @@
-//! What a ledger computes over its contents. Today: the state trie and its roots ([`state_root`]).
+//! The ledger: which headers, transactions and blocks are valid ([`verify`]), what blocks change ([`execute`]), the
+//! state trie and its roots ([`state_root`]), what is kept and how it is read ([`ledger`], [`view`], [`log`]), files of
+//! blocks ([`acc`]), and transactions that wait ([`mempool`]).
+//!
+//! Not here: the network, consensus, RPC, and the tables themselves.
 
+pub mod acc;
+pub mod admission;
+mod block_check;
+mod commit;
+pub mod execute;
+pub mod ledger;
+pub mod log;
 pub mod mempool;
+mod rooted;
 pub mod state_root;
+pub mod verify;
+pub mod view;
+
+pub use admission::Admission;
+pub use commit::StateRoot;
+pub use execute::Executed;
+pub use ledger::{Ledger, LedgerError, LedgerOptions, PersistError, Tip};
+pub use view::{HistoricView, LedgerView};

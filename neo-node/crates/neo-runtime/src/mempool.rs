@@ -202,7 +202,7 @@ impl Mempool {
     pub fn add<E>(
         &mut self,
         tx: Arc<Transaction>,
-        verify: impl FnOnce(&Transaction, Others) -> Result<(), E>,
+        verify: impl FnOnce(&Arc<Transaction>, Others) -> Result<(), E>,
         events: &mut Vec<PoolEvent>,
     ) -> Result<(), PoolError<E>> {
         if self.get(&tx.hash()).is_some() {
@@ -275,7 +275,7 @@ impl Mempool {
     pub fn reverify<E>(
         &mut self,
         count: usize,
-        mut verify: impl FnMut(&Transaction, Others) -> Result<(), E>,
+        mut verify: impl FnMut(&Arc<Transaction>, Others) -> Result<(), E>,
         mut go_on: impl FnMut() -> bool,
         events: &mut Vec<PoolEvent>,
     ) -> usize {

@@ -9,7 +9,7 @@ pub mod proof;
 pub mod trie;
 
 pub use node::{MAX_KEY_BYTES, MAX_VALUE_BYTES, NodeError};
-pub use trie::{Commit, NodeSource, Trie, TrieError};
+pub use trie::{Commit, NodeSource, Trie, TrieEntry, TrieError};
 
 #[cfg(test)]
 mod tests;

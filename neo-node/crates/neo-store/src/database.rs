@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use crate::{
-    Result,
+    Bytes, Result,
     memory::Memory,
     rocks::Rocks,
+    schema::Table,
     view::{Snapshot, View},
     write_set::WriteSet,
 };
@@ -45,6 +46,17 @@ impl Database {
             Engine::Rocks(rocks) => Snapshot::Rocks(rocks.snapshot()?),
         };
         Ok(View::new(snapshot))
+    }
+
+    /// The value of a key as it is stored now.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>> {
+        match &self.0 {
+            Engine::Memory(memory) => Ok(memory.snapshot().get(table, key)),
+            Engine::Rocks(rocks) => rocks.get(table, key),
+        }
     }
 
     /// Writes all changes or none.

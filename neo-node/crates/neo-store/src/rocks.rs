@@ -54,6 +54,11 @@ impl Rocks {
         Ok(Self { db: DB::open_cf_descriptors(&options, path, tables)? })
     }
 
+    pub(crate) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Bytes>> {
+        let found = self.db.get_pinned_cf(&self.table(table)?, key)?;
+        Ok(found.map(|value| Bytes::from(&*value)))
+    }
+
     pub(crate) fn write(&self, changes: &WriteSet) -> Result<()> {
         let mut batch = WriteBatch::default();
         for table in Table::ALL {

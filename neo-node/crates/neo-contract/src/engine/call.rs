@@ -158,6 +158,29 @@ pub(crate) fn call_from_native<S: Store>(
     Ok(())
 }
 
+/// Loads a method of a contract as an entry script. Its arguments come from the script that is loaded above it.
+///
+/// # Errors
+/// Too many scripts are loaded, or the method begins outside the script.
+pub fn load_contract_method<S: Store>(
+    engine: &mut Vm<S>,
+    contract: ContractState,
+    method: &Method,
+    flags: CallFlags,
+) -> Result<()> {
+    let script: Arc<[u8]> = contract.nef.script.clone().into();
+    let mut state = CallState::new(contract.hash, flags);
+    let initialise = contract.manifest.abi.method("_initialize", 0).map(|method| method.offset);
+    state.contract = Some(Arc::new(Deployed { state: contract, script: script.clone() }));
+    let results = usize::from(!returns_nothing(method.return_type));
+    let offset = usize::try_from(method.offset).map_err(|_| Fault::OutOfRange)?;
+    load(engine, Script::new(script), Some(results), offset, state)?;
+    match initialise {
+        Some(offset) => engine.call(offset.into()),
+        None => Ok(()),
+    }
+}
+
 /// Before Domovoi the stored manifest of the caller decides, since then the one that was loaded.
 fn check_permission<S: Store>(engine: &mut Vm<S>, target: &Deployed, method: &Method) -> Result<()> {
     let executing = current(engine)?;

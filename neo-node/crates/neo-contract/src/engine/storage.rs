@@ -85,23 +85,37 @@ impl<S: Store> Store for Application<S> {
         after: Option<&[u8]>,
         backward: bool,
     ) -> std::result::Result<Option<Entry>, StoreError> {
-        let mut after = after.map(<[u8]>::to_vec);
-        loop {
-            let stored = self.store.seek(prefix, after.as_deref(), backward)?;
-            let mut nearest = stored.map(|(key, value)| (key, Some(value)));
-            // the newest layer that has the nearest key decides
-            for layer in &self.layers {
-                let Some((key, value)) = next_of(layer, prefix, after.as_deref(), backward) else { continue };
-                let nearer = |best: &Vec<u8>| key == best || (key < best) != backward;
-                if nearest.as_ref().is_none_or(|(best, _)| nearer(best)) {
-                    nearest = Some((key.clone(), value.clone()));
-                }
+        seek_merged(&self.store, &self.layers, prefix, after, backward)
+    }
+}
+
+/// The next entry of a store with layers of changes above it, the last one the newest; as [`Store::seek`].
+///
+/// # Errors
+/// The store cannot be read.
+pub fn seek_merged<S: Store + ?Sized>(
+    store: &S,
+    layers: &[Changes],
+    prefix: &[u8],
+    after: Option<&[u8]>,
+    backward: bool,
+) -> std::result::Result<Option<Entry>, StoreError> {
+    let mut after = after.map(<[u8]>::to_vec);
+    loop {
+        let stored = store.seek(prefix, after.as_deref(), backward)?;
+        let mut nearest = stored.map(|(key, value)| (key, Some(value)));
+        // the newest layer that has the nearest key decides
+        for layer in layers {
+            let Some((key, value)) = next_of(layer, prefix, after.as_deref(), backward) else { continue };
+            let nearer = |best: &Vec<u8>| key == best || (key < best) != backward;
+            if nearest.as_ref().is_none_or(|(best, _)| nearer(best)) {
+                nearest = Some((key.clone(), value.clone()));
             }
-            match nearest {
-                None => return Ok(None),
-                Some((key, Some(value))) => return Ok(Some((key, value))),
-                Some((key, None)) => after = Some(key),
-            }
+        }
+        match nearest {
+            None => return Ok(None),
+            Some((key, Some(value))) => return Ok(Some((key, value))),
+            Some((key, None)) => after = Some(key),
         }
     }
 }
@@ -412,6 +426,15 @@ fn start_find<S: Store>(
     Ok(())
 }
 
+/// Moves an iterator among the results of an engine that has ended, and gives its value; `None` at the end.
+///
+/// # Errors
+/// Not an iterator, its values cannot be read, or the store fails.
+pub fn iterate<S: Store>(engine: &mut Vm<S>, object: &Interop) -> Result<Option<StackItem>> {
+    let iterator = as_iterator(object)?;
+    if iterator.advance(&engine.host)? { current_value(engine, iterator).map(Some) } else { Ok(None) }
+}
+
 pub(super) fn iterator_next<S: Store>(engine: &mut Vm<S>) -> Result<()> {
     let object = pop_iterator(engine)?;
     let more = as_iterator(&object)?.advance(&engine.host)?;
@@ -422,6 +445,12 @@ pub(super) fn iterator_next<S: Store>(engine: &mut Vm<S>) -> Result<()> {
 pub(super) fn iterator_value<S: Store>(engine: &mut Vm<S>) -> Result<()> {
     let object = pop_iterator(engine)?;
     let iterator = as_iterator(&object)?;
+    let value = current_value(engine, iterator)?;
+    engine.push(value);
+    Ok(())
+}
+
+fn current_value<S: Store>(engine: &mut Vm<S>, iterator: &StorageIterator) -> Result<StackItem> {
     let progress = iterator.progress.lock().unwrap_or_else(PoisonError::into_inner);
     let (key, value) = progress.current.as_ref().ok_or(EngineError::Misplaced("no current entry"))?;
     let own = if iterator.options.has(FindOptions::REMOVE_PREFIX) { iterator.prefix.len() } else { 4 };
@@ -439,15 +468,13 @@ pub(super) fn iterator_value<S: Store>(engine: &mut Vm<S>) -> Result<()> {
         };
         item = engine.heap.list(id).get(field).cloned().ok_or(EngineError::Argument("no such field"))?;
     }
-    let value = if options.has(FindOptions::KEYS_ONLY) {
+    Ok(if options.has(FindOptions::KEYS_ONLY) {
         key
     } else if options.has(FindOptions::VALUES_ONLY) {
         item
     } else {
         engine.heap.new_struct(vec![key, item])
-    };
-    engine.push(value);
-    Ok(())
+    })
 }
 
 fn pop_iterator<S: Store>(engine: &mut Vm<S>) -> Result<Interop> {

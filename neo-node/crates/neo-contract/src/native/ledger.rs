@@ -183,6 +183,7 @@ fn is_traceable(current: u32, index: u32, traceable: u32) -> bool {
 }
 
 /// The row of a transaction with the result of its script.
+#[must_use]
 pub fn transaction_row(height: u32, transaction: &Transaction, state: State) -> (Vec<u8>, Bytes) {
     let fields =
         [StackItem::int(height), StackItem::bytes(transaction.to_bytes()), StackItem::int(state_byte(state))];
@@ -212,8 +213,15 @@ pub(super) fn on_persist<S: Store>(host: &mut Application<S>, block: &Block) {
 
 /// Makes the block the current one.
 pub(super) fn post_persist<S: Store>(host: &mut Application<S>, block: &Block) {
-    let fields = [StackItem::bytes(block.header.hash().0), StackItem::int(block.header.body().index)];
-    host.write(key(CURRENT, &[]), Some(rows::encode_struct(&fields)));
+    let (key, value) = current_row(block.header.hash(), block.header.body().index);
+    host.write(key, Some(value));
+}
+
+/// The row that names the current block.
+#[must_use]
+pub fn current_row(hash: UInt256, height: u32) -> (Vec<u8>, Bytes) {
+    let fields = [StackItem::bytes(hash.0), StackItem::int(height)];
+    (key(CURRENT, &[]), rows::encode_struct(&fields))
 }
 
 /// How far back the executing script sees.

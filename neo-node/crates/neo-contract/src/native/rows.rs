@@ -20,6 +20,12 @@ pub type Key = [u8; 33];
 const ARRAY: u8 = 0x40;
 const STRUCT: u8 = 0x41;
 
+/// What all keys of a contract begin with.
+#[must_use]
+pub const fn id_prefix(contract: i32) -> [u8; 4] {
+    contract.to_le_bytes()
+}
+
 /// The key of a row: number of the contract, prefix, and the parts of its own key.
 pub(crate) fn key(contract: i32, prefix: u8, parts: &[&[u8]]) -> Vec<u8> {
     let mut out = storage_key(contract, &[prefix]);
@@ -184,7 +190,10 @@ pub(crate) fn key_item(key: Option<&Key>) -> StackItem {
 }
 
 /// The point of a stored key.
-pub(crate) fn point(key: &Key) -> Read<PublicKey> {
+///
+/// # Errors
+/// The bytes are no point.
+pub fn point(key: &Key) -> Read<PublicKey> {
     PublicKey::from_bytes(key).ok_or(EngineError::State("a stored key is no point"))
 }
 
@@ -195,7 +204,8 @@ pub(crate) fn compare_keys(a: &Key, b: &Key) -> std::cmp::Ordering {
 }
 
 /// The account that one key stands for.
-pub(crate) fn account_of(key: &Key) -> neo_base::UInt160 {
+#[must_use]
+pub fn account_of(key: &Key) -> neo_base::UInt160 {
     let mut script = [0; 40];
     script[..2].copy_from_slice(&[0x0c, 33]);
     script[2..35].copy_from_slice(key);

@@ -16,7 +16,7 @@ fn tx(nonce: u32, sender: u8, network_fee: i64, attributes: Vec<Attribute>) -> A
     Arc::new(Transaction::new(body, vec![Witness::default()]))
 }
 
-fn yes(_: &Transaction, _: Others) -> Result<(), ()> {
+fn yes(_: &Arc<Transaction>, _: Others) -> Result<(), ()> {
     Ok(())
 }
 
@@ -65,7 +65,7 @@ fn a_conflict_is_won_by_the_higher_fee_of_a_common_signer() {
     assert_eq!((result, removed(&events)), (Ok(()), vec![(old.hash(), Removal::Conflict)]));
     assert_eq!(add(&mut pool, &old).0, Err(PoolError::Conflict), "the excluded one pays less");
     let mut seen = Others::default();
-    let look = |_: &Transaction, others: Others| {
+    let look = |_: &Arc<Transaction>, others: Others| {
         seen = others;
         Err(())
     };
@@ -88,7 +88,7 @@ fn after_a_block_everything_is_verified_again() {
     assert_eq!(pool.best(10).len(), 0);
     assert_eq!(pool.hashes().1.len(), 3);
     let mut events = Vec::new();
-    let verify = |tx: &Transaction, _: Others| if tx.body().nonce == 3 { Err(()) } else { Ok(()) };
+    let verify = |tx: &Arc<Transaction>, _: Others| if tx.body().nonce == 3 { Err(()) } else { Ok(()) };
     assert_eq!(pool.reverify(2, verify, || true, &mut events), 1);
     assert_eq!(removed(&events), [(all[3].hash(), Removal::NoLongerValid)]);
     assert_eq!(pool.reverify(2, yes, || true, &mut events), 0);
@@ -118,7 +118,7 @@ fn an_oracle_request_is_answered_once() {
         let code = neo_base::ledger::OracleCode::Success;
         tx(nonce, 1, 1_000, vec![Attribute::OracleResponse { id: 7, code, result: Vec::new() }])
     };
-    let once = |_: &Transaction, others: Others| if others.oracle_answered { Err(()) } else { Ok(()) };
+    let once = |_: &Arc<Transaction>, others: Others| if others.oracle_answered { Err(()) } else { Ok(()) };
     assert_eq!(pool.add(answer(1), once, &mut Vec::new()), Ok(()));
     assert_eq!(pool.add(answer(2), once, &mut Vec::new()), Err(PoolError::Invalid(())));
 }

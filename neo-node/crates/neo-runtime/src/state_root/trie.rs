@@ -18,6 +18,9 @@ impl<F: Fn(&UInt256) -> Option<Vec<u8>>> NodeSource for F {
     }
 }
 
+/// A key and its value.
+pub type TrieEntry = (Vec<u8>, Box<[u8]>);
+
 /// Why the trie could not be read or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrieError {
@@ -112,6 +115,25 @@ impl<S: NodeSource> Trie<S> {
         hash_below(&mut self.root, &mut added);
         let root = self.root.stored().unwrap_or_default();
         Commit { root, added, removed: std::mem::take(&mut self.removed) }
+    }
+
+    /// The next entry in the order of keys whose key starts with `prefix`: the one behind `after`, or the first.
+    /// `backward` reverses the order.
+    ///
+    /// # Errors
+    /// The store is damaged.
+    pub fn seek(&mut self, prefix: &[u8], after: Option<&[u8]>, backward: bool) -> Result<Option<TrieEntry>> {
+        let Self { root, source, .. } = self;
+        let search = Search { prefix: nibbles(prefix), after: after.map(nibbles), backward, source };
+        let mut path = Vec::new();
+        let found = search.enter(root, &mut path)?;
+        Ok(found.map(|value| (from_nibbles(&path), value)))
+    }
+
+    /// Forgets the nodes below a depth, counted in nodes from the root; they are read again when they are needed.
+    /// Call it after a commit is stored.
+    pub fn collapse(&mut self, depth: usize) {
+        collapse(&mut self.root, depth);
     }
 
     /// Forgets the nodes in memory; they are read again when they are needed. Call it after a commit is stored.
@@ -213,6 +235,92 @@ impl<S: NodeSource> Trie<S> {
         };
         self.removed.extend(stored);
         Ok(node)
+    }
+}
+
+/// A search for the next key.
+struct Search<'a, S> {
+    prefix: Vec<u8>,
+    after: Option<Vec<u8>>,
+    backward: bool,
+    source: &'a S,
+}
+
+impl<S: NodeSource> Search<'_, S> {
+    /// The value of the next key at or below a node; `path` leads there, and to what was found in the end.
+    fn enter(&self, node: &mut Node, path: &mut Vec<u8>) -> Result<Option<Box<[u8]>>> {
+        if !self.may_hold(path) {
+            return Ok(None);
+        }
+        *node = load(std::mem::take(node), self.source)?;
+        let length = path.len();
+        match node {
+            Node::Empty | Node::Hash(_) => {}
+            Node::Leaf(body) if self.is_behind(path) && path.starts_with(&self.prefix) => {
+                return Ok(Some(body.content.clone()));
+            }
+            Node::Leaf(_) => {}
+            Node::Extension(body) => {
+                path.extend_from_slice(&body.content.0);
+                if let Some(found) = self.enter(&mut body.content.1, path)? {
+                    return Ok(Some(found));
+                }
+                path.truncate(length);
+            }
+            Node::Branch(body) => {
+                // the value that ends here has the shortest key, so it comes first
+                let mut order: Vec<usize> = std::iter::once(VALUE).chain(0..VALUE).collect();
+                if self.backward {
+                    order.reverse();
+                }
+                for turn in order {
+                    path.extend(u8::try_from(turn).ok().filter(|_| turn != VALUE));
+                    if let Some(found) = self.enter(&mut body.content[turn], path)? {
+                        return Ok(Some(found));
+                    }
+                    path.truncate(length);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// False when no key that begins with the path can be the one.
+    fn may_hold(&self, path: &[u8]) -> bool {
+        let shorter = path.len().min(self.prefix.len());
+        if path.get(..shorter) != self.prefix.get(..shorter) {
+            return false;
+        }
+        let Some(after) = &self.after else { return true };
+        let same = path.len().min(after.len());
+        match path.get(..same).cmp(&after.get(..same)) {
+            std::cmp::Ordering::Equal => !self.backward || path.len() < after.len(),
+            order => order.is_lt() == self.backward,
+        }
+    }
+
+    fn is_behind(&self, path: &[u8]) -> bool {
+        let after =
+            |after: &Vec<u8>| if self.backward { path < after.as_slice() } else { path > after.as_slice() };
+        self.after.as_ref().is_none_or(after)
+    }
+}
+
+fn from_nibbles(path: &[u8]) -> Vec<u8> {
+    path.chunks(2).map(|pair| pair.iter().fold(0, |byte, nibble| (byte << 4) | nibble)).collect()
+}
+
+/// Replaces stored nodes below a depth by their hashes.
+fn collapse(node: &mut Node, depth: usize) {
+    let stored = node.stored();
+    match (depth.checked_sub(1), stored) {
+        (None, Some(hash)) => *node = Node::Hash(hash),
+        (None, None) => {}
+        (Some(below), _) => match node {
+            Node::Extension(body) => collapse(&mut body.content.1, below),
+            Node::Branch(body) => body.content.iter_mut().for_each(|child| collapse(child, below)),
+            Node::Empty | Node::Hash(_) | Node::Leaf(_) => {}
+        },
     }
 }
 

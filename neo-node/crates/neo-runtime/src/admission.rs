@@ -1,0 +1,132 @@
+//! The way into the memory pool: a transaction is verified, taken, and announced. Many threads may submit at once; what
+//! needs no state is checked outside of the pool's lock. Mirrors `Blockchain.OnNewTransaction` and `TransactionRouter.cs`.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use neo_base::{UInt256, ledger::Transaction};
+use neo_contract::engine::EngineError;
+
+use crate::{
+    Ledger,
+    execute::Executed,
+    mempool::{Mempool, PoolError, PoolEvent},
+    verify::{self, VerifyError},
+};
+
+/// Told of each change of the pool, in order.
+pub type Listener = Box<dyn Fn(&PoolEvent) + Send + Sync>;
+
+/// The pool with the ledger that judges.
+pub struct Admission {
+    ledger: Arc<Ledger>,
+    pool: Mutex<Mempool>,
+    listener: Listener,
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+impl Admission {
+    /// An empty pool over a ledger.
+    #[must_use]
+    pub fn new(ledger: Arc<Ledger>, listener: Listener) -> Self {
+        let capacity = ledger.settings().memory_pool_max_transactions;
+        let pool = Mutex::new(Mempool::new(capacity, ledger.height()));
+        Self { ledger, pool, listener }
+    }
+
+    /// Verifies a transaction and takes it into the pool.
+    ///
+    /// # Errors
+    /// It is invalid, known, in conflict with others, or pays too little for a full pool.
+    pub fn submit(&self, tx: Arc<Transaction>) -> Result<(), PoolError<VerifyError>> {
+        if self.get(&tx.hash()).is_some() {
+            return Err(PoolError::AlreadyInPool);
+        }
+        verify::check_stateless(self.ledger.settings(), &tx).map_err(PoolError::Invalid)?;
+        let mut events = Vec::new();
+        let mut pool = self.lock();
+        let view = self.ledger.view().map_err(|err| PoolError::Invalid(EngineError::Store(err.into()).into()))?;
+        let judge = |tx: &Arc<Transaction>, others| {
+            verify::verify_in_block(self.ledger.settings(), &view, tx, others)
+        };
+        let result = pool.add(tx, judge, &mut events);
+        self.tell(&events);
+        drop(pool);
+        result
+    }
+
+    /// A block was added: what it holds leaves, and the best of the rest are verified again, as many as a block can
+    /// hold and as long as `go_on` says.
+    pub fn on_block(&self, executed: &Executed, go_on: impl FnMut() -> bool) {
+        let mut events = Vec::new();
+        let mut pool = self.lock();
+        let block = &executed.block;
+        pool.on_block(block.header.body().index, &block.transactions, &mut events);
+        let most = usize::try_from(self.ledger.settings().max_transactions_per_block).unwrap_or(usize::MAX);
+        self.reverify(&mut pool, most, go_on, &mut events);
+        self.tell(&events);
+    }
+
+    /// Verifies some more of what waits, while nothing else is to be done. Returns how many are left.
+    pub fn on_idle(&self, count: usize, go_on: impl FnMut() -> bool) -> usize {
+        let mut events = Vec::new();
+        let mut pool = self.lock();
+        let left = self.reverify(&mut pool, count, go_on, &mut events);
+        self.tell(&events);
+        left
+    }
+
+    fn reverify(
+        &self,
+        pool: &mut Mempool,
+        count: usize,
+        go_on: impl FnMut() -> bool,
+        events: &mut Vec<PoolEvent>,
+    ) -> usize {
+        let Ok(view) = self.ledger.view() else { return 0 };
+        let judge = |tx: &Arc<Transaction>, others| {
+            verify::verify_in_block(self.ledger.settings(), &view, tx, others)
+        };
+        pool.reverify(count, judge, go_on, events)
+    }
+
+    /// A transaction of the pool.
+    #[must_use]
+    pub fn get(&self, hash: &UInt256) -> Option<Arc<Transaction>> {
+        self.lock().get(hash)
+    }
+
+    /// The best verified transactions.
+    #[must_use]
+    pub fn best(&self, limit: usize) -> Vec<Arc<Transaction>> {
+        self.lock().best(limit)
+    }
+
+    /// Hashes of verified and unverified transactions, best first.
+    #[must_use]
+    pub fn hashes(&self) -> (Vec<UInt256>, Vec<UInt256>) {
+        self.lock().hashes()
+    }
+
+    /// Transactions in the pool, and their bytes.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        let pool = self.lock();
+        (pool.len(), pool.bytes())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Mempool> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, events: &[PoolEvent]) {
+        events.iter().for_each(|event| (self.listener)(event));
+    }
+}

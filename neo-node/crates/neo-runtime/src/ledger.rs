@@ -1,0 +1,437 @@
+//! The chain as this node has it: one block after the other is verified, executed and committed; what is committed can
+//! be read while the next block is under way. Mirrors `Ledger/Blockchain.cs` and the plugin `StateService`.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use neo_base::{
+    UInt256,
+    codec::Wire,
+    ledger::{Block, Header, Transaction},
+};
+use neo_contract::{
+    ProtocolSettings,
+    engine::EngineError,
+    native::{self, ContractId, rows},
+};
+use neo_store::{Database, StoreError, Table, WriteSet, schema};
+use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
+
+use crate::{
+    commit::{self, Roots, StateRoot},
+    execute::{ExecuteError, Executed, execute, genesis},
+    log::{self, Log},
+    mempool::Others,
+    state_root::{Trie, TrieError},
+    verify::{self, VerifyError},
+    view::{HistoricView, LedgerView},
+};
+
+/// What a ledger keeps and checks beyond what it must.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerOptions {
+    /// Keep the state of every height, not only of the last one.
+    pub history: bool,
+    /// Keep what executions did.
+    pub logs: bool,
+    /// Check the transactions of blocks, too, and not only that the validators have signed the blocks.
+    pub verify_transactions: bool,
+    /// Bytes of changes that may wait before they are written; 0 writes every block at once. What waits is lost when
+    /// the process is killed, and the chain then ends at an earlier block.
+    pub write_buffer: usize,
+}
+
+impl Default for LedgerOptions {
+    fn default() -> Self {
+        Self { history: true, logs: true, verify_transactions: true, write_buffer: 0 }
+    }
+}
+
+/// Why a ledger cannot be opened, read or extended.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store failed.
+    #[error("store")]
+    Store(#[from] StoreError),
+    /// The store belongs to another network.
+    #[error("the database belongs to another network: {found}, expected {expected}")]
+    Network {
+        /// What the store says.
+        found: String,
+        /// What this network is.
+        expected: String,
+    },
+    /// The store was written by another version of the software.
+    #[error("the database has format {found}, this version needs {expected}")]
+    Version {
+        /// What the store says.
+        found: u32,
+        /// What is needed.
+        expected: u32,
+    },
+    /// The store keeps the state of all heights, or does not, and is asked for the other.
+    #[error("the database was made {}keeping the state of every height", if *.0 { "" } else { "without " })]
+    History(bool),
+    /// The state trie is damaged.
+    #[error("state trie")]
+    Trie(#[from] TrieError),
+    /// The state lacks what every state has.
+    #[error("state")]
+    State(#[from] EngineError),
+    /// The state of a height is not kept, or the height is not reached.
+    #[error("the state of height {0} is not kept")]
+    NoState(u32),
+}
+
+/// Why a block is not added.
+#[derive(Debug, thiserror::Error)]
+pub enum PersistError {
+    /// Its height is not the next one.
+    #[error("block {found} comes where {expected} is next")]
+    Height {
+        /// Height of the block.
+        found: u32,
+        /// The next height.
+        expected: u32,
+    },
+    /// The header breaks a rule.
+    #[error("header")]
+    Header(#[source] VerifyError),
+    /// A transaction breaks a rule.
+    #[error("transaction {hash}")]
+    Transaction {
+        /// Its hash.
+        hash: UInt256,
+        /// Which rule.
+        source: VerifyError,
+    },
+    /// Two transactions exclude one another, or answer the same request.
+    #[error("transaction {0} excludes another one of the block")]
+    Conflict(UInt256),
+    /// It cannot be executed.
+    #[error("execution")]
+    Execute(#[from] ExecuteError),
+    /// The ledger failed.
+    #[error("ledger")]
+    Ledger(#[from] LedgerError),
+}
+
+impl PersistError {
+    /// True when the block is to blame, and not this node.
+    #[must_use]
+    pub fn is_fault_of_block(&self) -> bool {
+        match self {
+            Self::Height { .. } | Self::Conflict(_) => true,
+            Self::Header(err) | Self::Transaction { source: err, .. } => !err.is_local(),
+            Self::Execute(err) => matches!(err, ExecuteError::System(..)),
+            Self::Ledger(_) => false,
+        }
+    }
+}
+
+/// The last block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tip {
+    /// Height.
+    pub height: u32,
+    /// Hash of the block.
+    pub hash: UInt256,
+    /// Its time, in milliseconds since 1970.
+    pub timestamp: u64,
+    /// Root of the state after it.
+    pub root: UInt256,
+}
+
+/// What readers see.
+#[derive(Debug)]
+struct Shown {
+    header: Header,
+    root: UInt256,
+    /// Changes that are not written yet.
+    waiting: Arc<WriteSet>,
+}
+
+/// The chain and the state after its last block.
+#[derive(Debug)]
+pub struct Ledger {
+    settings: Arc<ProtocolSettings>,
+    options: LedgerOptions,
+    database: Arc<Database>,
+    shown: RwLock<Shown>,
+    roots: Mutex<Roots>,
+}
+
+impl Ledger {
+    /// Opens the ledger of a network in a database; in an empty one it makes the first block.
+    ///
+    /// # Errors
+    /// The database fails, is damaged, or belongs to another network or version.
+    pub fn open(
+        settings: Arc<ProtocolSettings>,
+        options: LedgerOptions,
+        database: Database,
+    ) -> Result<Self, PersistError> {
+        let database = Arc::new(database);
+        let first = Arc::new(genesis(&settings));
+        let identity = [&settings.network.to_le_bytes()[..], &first.header.hash().0].concat();
+        let is_new = check_identity(&database, &identity, options.history)?;
+        let trie = Trie::new(UInt256::ZERO, commit::Nodes::new(database.clone(), options.history));
+        let shown = Shown { header: first.header.clone(), root: UInt256::ZERO, waiting: Arc::default() };
+        let (shown, roots) = (RwLock::new(shown), Mutex::new(Roots::new(trie, options.history)));
+        let ledger = Self { settings, options, database, shown, roots };
+        if is_new {
+            let executed = {
+                let view = ledger.view().map_err(LedgerError::from)?;
+                execute(&ledger.settings, &view, first)?
+            };
+            let mut extra = WriteSet::default();
+            extra.put(Table::Meta, schema::IDENTITY.to_vec(), identity);
+            extra.put(Table::Meta, schema::VERSION.to_vec(), schema::SCHEMA_VERSION.to_le_bytes());
+            extra.put(Table::Meta, schema::HISTORY.to_vec(), [u8::from(ledger.options.history)]);
+            let mut roots = ledger.lock_roots();
+            ledger.commit(&mut roots, &executed, extra)?;
+        } else {
+            ledger.load_tip()?;
+        }
+        Ok(ledger)
+    }
+
+    fn load_tip(&self) -> Result<(), LedgerError> {
+        let header = verify::last_header(&self.view()?)?;
+        let height = header.body().index;
+        let root = self.state_root(height)?.ok_or(LedgerError::NoState(height))?.root;
+        let nodes = commit::Nodes::new(self.database.clone(), self.options.history);
+        *self.lock_roots() = Roots::new(Trie::new(root, nodes), self.options.history);
+        let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        *shown = Shown { header, root, waiting: Arc::default() };
+        Ok(())
+    }
+
+    fn lock_roots(&self) -> MutexGuard<'_, Roots> {
+        self.roots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Constants of the network.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<ProtocolSettings> {
+        &self.settings
+    }
+
+    /// The last block.
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
+        let body = shown.header.body();
+        Tip { height: body.index, hash: shown.header.hash(), timestamp: body.timestamp, root: shown.root }
+    }
+
+    /// The header of the last block.
+    #[must_use]
+    pub fn tip_header(&self) -> Header {
+        self.shown.read().unwrap_or_else(PoisonError::into_inner).header.clone()
+    }
+
+    /// Height of the last block.
+    #[must_use]
+    pub fn height(&self) -> u32 {
+        self.tip().height
+    }
+
+    /// The state after the last block; it stays as it is while it is held.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn view(&self) -> Result<LedgerView<'_>, StoreError> {
+        let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
+        let tables = self.database.view()?.with(shown.waiting.clone());
+        Ok(LedgerView { tables, history: self.options.history })
+    }
+
+    /// The state after the block of an earlier height.
+    ///
+    /// # Errors
+    /// The store fails, or does not keep that state.
+    pub fn historic(&self, height: u32) -> Result<HistoricView<'_>, LedgerError> {
+        let now = self.view()?;
+        let newest = native::ledger::current_index(&now)?;
+        if height > newest || (height < newest && !self.options.history) {
+            return Err(LedgerError::NoState(height));
+        }
+        let root = commit::state_root(&now, height)?.ok_or(LedgerError::NoState(height))?.root;
+        let hash = native::ledger::block_hash(&now, height)?.ok_or(LedgerError::NoState(height))?;
+        let current = native::ledger::current_row(hash, height);
+        Ok(HistoricView { now, root, current })
+    }
+
+    /// Checks a header against the last block.
+    ///
+    /// # Errors
+    /// See [`VerifyError`].
+    pub fn verify_header(&self, header: &Header) -> Result<(), VerifyError> {
+        let view = self.view().map_err(|err| EngineError::Store(err.into()))?;
+        verify::verify_header(&self.settings, &view, &verify::last_header(&view)?, header)
+    }
+
+    /// Checks a transaction that waits for a block. `others` is what the memory pool knows of its sender.
+    ///
+    /// # Errors
+    /// See [`VerifyError`].
+    pub fn verify_transaction(
+        &self,
+        transaction: &Arc<Transaction>,
+        others: Others,
+    ) -> Result<(), VerifyError> {
+        let view = self.view().map_err(|err| EngineError::Store(err.into()))?;
+        verify::verify(&self.settings, &view, transaction, others)
+    }
+
+    /// Verifies the next block, executes it, and commits what it changes.
+    ///
+    /// # Errors
+    /// The block is not valid, or the store failed. After the latter the ledger must not be used any more.
+    pub fn persist(&self, block: Arc<Block>) -> Result<Executed, PersistError> {
+        let mut roots = self.lock_roots();
+        let executed = {
+            let view = self.view().map_err(LedgerError::from)?;
+            self.check_block(&view, &block)?;
+            execute(&self.settings, &view, block)?
+        };
+        self.commit(&mut roots, &executed, WriteSet::default())?;
+        Ok(executed)
+    }
+
+    fn check_block(&self, view: &LedgerView<'_>, block: &Block) -> Result<(), PersistError> {
+        let previous = self.tip_header();
+        let (found, last) = (block.header.body().index, previous.body().index);
+        let expected = last.saturating_add(1);
+        if found != expected {
+            return Err(PersistError::Height { found, expected });
+        }
+        verify::verify_header(&self.settings, view, &previous, &block.header)
+            .map_err(PersistError::Header)?;
+        if self.options.verify_transactions {
+            self.check_transactions(view, block)?;
+        }
+        Ok(())
+    }
+
+    /// Signatures are checked several at once, the rest in order.
+    fn check_transactions(&self, view: &LedgerView<'_>, block: &Block) -> Result<(), PersistError> {
+        let transactions: Vec<_> = block.transactions.iter().cloned().map(Arc::new).collect();
+        let refuse = |hash| move |source| PersistError::Transaction { hash, source };
+        let stateless = transactions.par_iter().map(|transaction| {
+            verify::check_stateless(&self.settings, transaction).map_err(refuse(transaction.hash()))
+        });
+        stateless.collect::<Result<(), _>>()?;
+        let mut pool = crate::block_check::BlockCheck::default();
+        for transaction in &transactions {
+            let others = pool.add(transaction).ok_or_else(|| PersistError::Conflict(transaction.hash()))?;
+            verify::verify_in_block(&self.settings, view, transaction, others)
+                .map_err(refuse(transaction.hash()))?;
+        }
+        Ok(())
+    }
+
+    fn commit(&self, roots: &mut Roots, executed: &Executed, extra: WriteSet) -> Result<(), PersistError> {
+        let mut changes = extra;
+        let index = executed.block.header.body().index;
+        let (root, waiting) = {
+            let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
+            let root = roots.apply(&self.database, &shown.waiting, executed, &mut changes)?;
+            (root, shown.waiting.clone())
+        };
+        let record = StateRoot { index, root, witness: None };
+        changes.put(Table::Roots, index.to_be_bytes().to_vec(), record.to_bytes());
+        if self.options.logs {
+            commit::put_logs(executed, &mut changes);
+        }
+        let mut all = Arc::unwrap_or_clone(waiting);
+        all.absorb(changes);
+        let writes = all.bytes() >= self.options.write_buffer;
+        if writes {
+            self.database.write(&all).map_err(LedgerError::from)?;
+            all = WriteSet::default();
+            roots.collapse();
+        }
+        let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+        *shown = Shown { header: executed.block.header.clone(), root, waiting: Arc::new(all) };
+        Ok(())
+    }
+
+    /// Writes what waits, and waits until it lies on the disk.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn flush(&self) -> Result<(), LedgerError> {
+        let mut roots = self.lock_roots();
+        let waiting = self.shown.read().unwrap_or_else(PoisonError::into_inner).waiting.clone();
+        if !waiting.is_empty() {
+            self.database.write(&waiting)?;
+            roots.collapse();
+            self.shown.write().unwrap_or_else(PoisonError::into_inner).waiting = Arc::default();
+        }
+        Ok(self.database.flush()?)
+    }
+
+    /// The root of the state after a block, with its witness if that is known.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn state_root(&self, height: u32) -> Result<Option<StateRoot>, LedgerError> {
+        commit::state_root(&self.view()?, height)
+    }
+
+    /// Keeps the witness of a state root that the state validators have signed. False when the root is another one.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn put_signed_root(&self, signed: &StateRoot) -> Result<bool, LedgerError> {
+        let guard = self.lock_roots();
+        let own = self.state_root(signed.index)?;
+        if own.is_none_or(|own| own.root != signed.root) {
+            return Ok(false);
+        }
+        let mut changes = WriteSet::default();
+        changes.put(Table::Roots, signed.index.to_be_bytes().to_vec(), signed.to_bytes());
+        self.database.write(&changes)?;
+        drop(guard);
+        Ok(true)
+    }
+
+    /// What the executions of a block or transaction did; `None` when it is not known or logs are not kept.
+    ///
+    /// # Errors
+    /// The store fails, or holds something else.
+    pub fn application_log(&self, hash: &UInt256) -> Result<Option<Log>, LedgerError> {
+        let bytes = self.view()?.tables.get(Table::Logs, &log::key(hash))?;
+        let log = bytes.map(|bytes| Log::from_bytes(&bytes)).transpose();
+        log.map_err(|_| LedgerError::State(EngineError::State("an application log")))
+    }
+
+    /// True when the state of every height is kept.
+    #[must_use]
+    pub fn keeps_history(&self) -> bool {
+        self.options.history
+    }
+}
+
+/// Compares what the store says of itself with what it should be. True when it is empty.
+fn check_identity(database: &Database, identity: &[u8], history: bool) -> Result<bool, LedgerError> {
+    let row = |key: &[u8]| database.get(Table::Meta, key);
+    let Some(found) = row(schema::IDENTITY)? else { return Ok(true) };
+    if *found != *identity {
+        let text = |bytes: &[u8]| shared_vendor::hex::encode(bytes);
+        return Err(LedgerError::Network { found: text(&found), expected: text(identity) });
+    }
+    let version = row(schema::VERSION)?.and_then(|bytes| Some(u32::from_le_bytes(*bytes.first_chunk()?)));
+    let found = version.unwrap_or_default();
+    if found != schema::SCHEMA_VERSION {
+        return Err(LedgerError::Version { found, expected: schema::SCHEMA_VERSION });
+    }
+    let kept = row(schema::HISTORY)?.is_some_and(|bytes| *bytes == [1]);
+    if kept == history { Ok(false) } else { Err(LedgerError::History(kept)) }
+}
+
+/// The row prefix of the Ledger contract, which the trie leaves out.
+pub(crate) fn is_ledger_row(key: &[u8]) -> bool {
+    key.starts_with(&rows::id_prefix(ContractId::LEDGER))
+}
