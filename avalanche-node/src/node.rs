@@ -31,8 +31,9 @@ use avalanche_snow::{
 };
 use avalanche_utils::upgrade::{Fork, Upgrades};
 use avalanche_vm::chain::{ChainVm, ValidatorSet, ValidatorState, VmError};
+use avm::vm::Avm;
 use parking_lot::RwLock;
-use platformvm::vm::PlatformVm;
+use platformvm::{txs::UnsignedTx, vm::PlatformVm};
 use proposervm::vm::{ProposerVm, Sign};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use shared_vendor::{
@@ -52,13 +53,13 @@ use self::{
 };
 use crate::{
     config::{Config, Network},
-    genesis::NetworkGenesis,
+    genesis::{AVM_ID, NetworkGenesis},
 };
 
 const EVENTS: usize = 4096;
 const TICK: Duration = Duration::from_secs(1);
-/// Connections kept at a time, unless peers-max says less.
 const P_CHAIN: &str = "P";
+const X_CHAIN: &str = "X";
 
 /// What stays as it is while the node runs.
 #[derive(Debug)]
@@ -100,6 +101,8 @@ pub struct Shared {
     pub chains: RwLock<Vec<Handle>>,
     /// The P-chain.
     pub platform: PlatformVm,
+    /// The X-chain.
+    pub avm: Avm,
     /// Validators of the primary network.
     pub validators: RwLock<Arc<ValidatorSet>>,
 }
@@ -137,6 +140,10 @@ pub async fn start<D: Daemon<Config = Config>>(
     let platform =
         tokio::task::block_in_place(|| PlatformVm::open(Arc::clone(&store), config, &genesis_bytes))
             .map_err(|err| vm_report("the P-chain cannot be opened", &err))?;
+    let (x_config, x_genesis) = x_chain(&ctx.config, &network, &genesis)?;
+    let state: Arc<dyn ValidatorState> = Arc::new(platform.clone());
+    let avm = tokio::task::block_in_place(|| Avm::open(Arc::clone(&store), x_config, &x_genesis, state))
+        .map_err(|err| vm_report("the X-chain cannot be opened", &err))?;
 
     let p2p = listen(ctx.common.p2p_addr, ctx.config.staking_host.as_deref(), ctx.config.staking_port)?;
     let listener = ctx.bind("p2p.addr", p2p).await?;
@@ -176,6 +183,7 @@ pub async fn start<D: Daemon<Config = Config>>(
         peers: RwLock::default(),
         chains: RwLock::default(),
         platform: platform.clone(),
+        avm,
         validators: RwLock::default(),
     });
 
@@ -260,6 +268,26 @@ fn p_config(config: &Config, network: &Network, genesis: &NetworkGenesis) -> pla
     p.staking.helicon_min_stake_duration = config.helicon_min_stake_duration.0.as_secs();
     p.staking.uptime_requirement = config.uptime_requirement.0;
     p
+}
+
+/// The X-chain's parameters and genesis.
+fn x_chain(
+    config: &Config,
+    network: &Network,
+    genesis: &NetworkGenesis,
+) -> Result<(avm::config::Config, Vec<u8>), Report> {
+    let none = || Report::new(exit::BAD_VALUE, "the genesis holds no X-chain").at("genesis-file");
+    let id = genesis.platform.chain_id(AVM_ID).ok_or_else(none)?;
+    let data = genesis.platform.chains.iter().find_map(|tx| match &tx.unsigned {
+        UnsignedTx::CreateChain(chain) if chain.vm_id == AVM_ID => Some(chain.genesis_data.clone()),
+        _ => None,
+    });
+    let mut x = avm::config::Config::of_network(network.id, id, genesis.avax_asset_id);
+    if !matches!(network.id, 1 | 5) {
+        x.tx_fee = config.tx_fee;
+        x.create_asset_fee = config.create_asset_tx_fee;
+    }
+    Ok((x, data.ok_or_else(none)?))
 }
 
 fn params(config: &Config) -> Params {
@@ -475,8 +503,14 @@ impl<D: Daemon<Config = Config>> Node<D> {
     }
 
     /// Chains beside the P-chain start when it is synced.
-    fn next_chain(&mut self, _synced: Id) -> Result<(), Report> {
-        Ok(())
+    fn next_chain(&self, synced: Id) -> Result<(), Report> {
+        if synced != Id::EMPTY || self.shared.chains.read().iter().any(|chain| chain.alias == X_CHAIN) {
+            return Ok(());
+        }
+        let id = self.shared.avm.config().chain_id;
+        let vm: Arc<dyn ChainVm> = Arc::new(self.shared.avm.clone());
+        let beacons = chain::weights(&self.shared.validators.read());
+        self.start_chain(id, X_CHAIN, vm, beacons)
     }
 
     fn on_tick(&mut self) {
