@@ -110,9 +110,7 @@ impl Genesis {
         state.genesis_validators_root = Root(state.validators.root(limit));
         let seed = [encode(&self.config.hash()), encode(&state.genesis_validators_root)].concat();
         let mix = Root(sha256(&seed));
-        for slot in state.randao_mixes.make_mut() {
-            *slot = mix;
-        }
+        state.randao_mixes = vec![mix; state.randao_mixes.len()].into();
         let proposers: Vec<_> =
             [0, 1].iter().flat_map(|epoch| resets::epoch_proposers(&state, params, *epoch)).collect();
         state.proposer_lookahead = proposers.into();

@@ -191,12 +191,12 @@ impl State {
     /// Appends a validator with its pool and first balance.
     pub fn push_validator(&mut self, validator: &registry::Validator, balance: Nano, pool: Pool) {
         self.validators.push(validator);
-        self.balances.make_mut().push(balance);
-        self.pools.make_mut().push(pool);
-        self.previous_epoch_participation.make_mut().push(0);
-        self.current_epoch_participation.make_mut().push(0);
-        self.inactivity_scores.make_mut().push(0);
-        self.reward_accum.make_mut().push(0);
+        self.balances.push(balance);
+        self.pools.push(pool);
+        self.previous_epoch_participation.push(0);
+        self.current_epoch_participation.push(0);
+        self.inactivity_scores.push(0);
+        self.reward_accum.push(0);
     }
 }
 

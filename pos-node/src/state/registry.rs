@@ -2,10 +2,13 @@
 
 use super::column::Column;
 use crate::types::{
-    primitives::{Address, Epoch, FAR_FUTURE, Nano, PublicKey, ValidatorIndex},
-    ssz::{Chunk, TreeHash, container_root, list_root},
+    primitives::{Address, Epoch, FAR_FUTURE, Nano, PublicKey, Root, ValidatorIndex},
+    ssz::{Chunk, TreeHash, container_root},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// One validator, gathered from the arrays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +71,7 @@ pub struct Registry {
     /// Caps of effective balances.
     pub effective_cap: Column<Nano>,
     index_of: Arc<BTreeMap<PublicKey, ValidatorIndex>>,
+    roots: RootCache,
 }
 
 impl Registry {
@@ -87,15 +91,20 @@ impl Registry {
     pub fn push(&mut self, validator: &Validator) {
         let index = u64::try_from(self.len()).expect("a length in memory fits 64 bits");
         Arc::make_mut(&mut self.index_of).insert(validator.pubkey, index);
-        self.pubkey.make_mut().push(validator.pubkey);
-        self.owner.make_mut().push(validator.owner);
-        self.effective_balance.make_mut().push(validator.effective_balance);
-        self.slashed.make_mut().push(validator.slashed);
-        self.activation_eligibility_epoch.make_mut().push(validator.activation_eligibility_epoch);
-        self.activation_epoch.make_mut().push(validator.activation_epoch);
-        self.exit_epoch.make_mut().push(validator.exit_epoch);
-        self.withdrawable_epoch.make_mut().push(validator.withdrawable_epoch);
-        self.effective_cap.make_mut().push(validator.effective_cap);
+        self.pubkey.push(validator.pubkey);
+        self.owner.push(validator.owner);
+        self.effective_balance.push(validator.effective_balance);
+        self.slashed.push(validator.slashed);
+        self.activation_eligibility_epoch.push(validator.activation_eligibility_epoch);
+        self.activation_epoch.push(validator.activation_epoch);
+        self.exit_epoch.push(validator.exit_epoch);
+        self.withdrawable_epoch.push(validator.withdrawable_epoch);
+        self.effective_cap.push(validator.effective_cap);
+    }
+
+    /// Makes the way from key to index again after the arrays were filled.
+    pub(super) fn index_keys(&mut self) {
+        self.index_of = Arc::new(self.pubkey.iter().copied().zip(0..).collect());
     }
 
     /// The validator at an index.
@@ -158,10 +167,97 @@ impl Registry {
             .collect()
     }
 
-    /// Root of the list of validators.
+    /// Root of the list of validators. Roots of validators are kept from one call to the next, by clones too.
     #[must_use]
     pub fn root(&self, limit: usize) -> Chunk {
-        let all: Vec<Validator> = self.iter().collect();
-        list_root(&all, limit)
+        let mut cache = self.roots.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let roots = match cache.as_deref().filter(|seen| seen.registry.len() <= self.len()) {
+            Some(seen) => self.roots_since(seen),
+            None => self.iter().map(|validator| Root(validator.tree_root())).collect(),
+        };
+        let root = roots.list_root(limit);
+        let registry = self.clone_columns();
+        *cache = Some(Arc::new(Seen { registry, roots }));
+        root
+    }
+
+    fn clone_columns(&self) -> Self {
+        Self {
+            pubkey: self.pubkey.clone(),
+            owner: self.owner.clone(),
+            effective_balance: self.effective_balance.clone(),
+            slashed: self.slashed.clone(),
+            activation_eligibility_epoch: self.activation_eligibility_epoch.clone(),
+            activation_epoch: self.activation_epoch.clone(),
+            exit_epoch: self.exit_epoch.clone(),
+            withdrawable_epoch: self.withdrawable_epoch.clone(),
+            effective_cap: self.effective_cap.clone(),
+            index_of: self.index_of.clone(),
+            roots: RootCache::default(),
+        }
+    }
+
+    /// The roots of all validators, given those of an earlier registry.
+    fn roots_since(&self, seen: &Seen) -> Column<Root> {
+        let old = &seen.registry;
+        let mut roots = seen.roots.clone();
+        let count = u64::try_from(self.len()).unwrap_or(u64::MAX);
+        let known = u64::try_from(old.len()).unwrap_or(u64::MAX);
+        for (first, at) in (0..known).step_by(Column::<Root>::PIECE).zip(0usize..) {
+            let numbers = at * Column::<Root>::PIECE / Column::<u64>::PIECE;
+            let same = self.pubkey.shares_piece(&old.pubkey, at)
+                && self.owner.shares_piece(&old.owner, at)
+                && self.slashed.shares_piece(&old.slashed, at)
+                && self.numbers().into_iter().zip(old.numbers()).all(|(a, b)| a.shares_piece(b, numbers));
+            let last = first.saturating_add(u64::try_from(Column::<Root>::PIECE).unwrap_or(u64::MAX));
+            for index in (first..last.min(known)).take_while(|_| !same) {
+                let validator = self.get(index);
+                if validator != old.get(index)
+                    && let (Some(validator), Some(root)) = (validator, roots.at_mut(index))
+                {
+                    *root = Root(validator.tree_root());
+                }
+            }
+        }
+        for validator in (known..count).filter_map(|index| self.get(index)) {
+            roots.push(Root(validator.tree_root()));
+        }
+        roots
+    }
+
+    const fn numbers(&self) -> [&Column<u64>; 6] {
+        [
+            &self.effective_balance,
+            &self.activation_eligibility_epoch,
+            &self.activation_epoch,
+            &self.exit_epoch,
+            &self.withdrawable_epoch,
+            &self.effective_cap,
+        ]
     }
 }
+
+/// The registry as of its last root.
+#[derive(Debug)]
+struct Seen {
+    registry: Registry,
+    roots: Column<Root>,
+}
+
+/// What was computed for an earlier root; no part of the value.
+#[derive(Debug, Default)]
+struct RootCache(Mutex<Option<Arc<Seen>>>);
+
+impl Clone for RootCache {
+    fn clone(&self) -> Self {
+        Self(Mutex::new(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()))
+    }
+}
+
+impl PartialEq for RootCache {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for RootCache {}

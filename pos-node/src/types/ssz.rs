@@ -51,24 +51,32 @@ pub fn sha256(bytes: &[u8]) -> Chunk {
 ///
 /// `leaves` beyond `limit` cannot occur: the types that call this bound their length.
 #[must_use]
-pub fn merkleize(mut leaves: Vec<Chunk>, limit: usize) -> Chunk {
-    let width = limit.max(leaves.len()).max(1).next_power_of_two();
-    let depth = usize::try_from(width.trailing_zeros()).unwrap_or(MAX_DEPTH);
-    if leaves.is_empty() {
+pub fn merkleize(leaves: Vec<Chunk>, limit: usize) -> Chunk {
+    merkleize_above(leaves, 1, limit)
+}
+
+/// As [`merkleize`] where `nodes` are the roots of full subtrees of `width` leaves each, a power of two.
+#[must_use]
+pub fn merkleize_above(mut nodes: Vec<Chunk>, width: usize, limit: usize) -> Chunk {
+    let level = usize::try_from(width.max(1).trailing_zeros()).unwrap_or(0);
+    let leaves = nodes.len().saturating_mul(width);
+    let depth =
+        usize::try_from(limit.max(leaves).max(1).next_power_of_two().trailing_zeros()).unwrap_or(MAX_DEPTH);
+    if nodes.is_empty() {
         return ZERO_HASHES.get(depth).copied().unwrap_or_default();
     }
-    for zero in ZERO_HASHES.iter().take(depth) {
-        let pairs = leaves.len().div_ceil(2);
+    for zero in ZERO_HASHES.iter().take(depth).skip(level) {
+        let pairs = nodes.len().div_ceil(2);
         for at in 0..pairs {
-            let left = leaves.get(2 * at).copied().unwrap_or(*zero);
-            let right = leaves.get(2 * at + 1).copied().unwrap_or(*zero);
-            if let Some(parent) = leaves.get_mut(at) {
+            let left = nodes.get(2 * at).copied().unwrap_or(*zero);
+            let right = nodes.get(2 * at + 1).copied().unwrap_or(*zero);
+            if let Some(parent) = nodes.get_mut(at) {
                 *parent = hash_pair(&left, &right);
             }
         }
-        leaves.truncate(pairs);
+        nodes.truncate(pairs);
     }
-    leaves.first().copied().unwrap_or_default()
+    nodes.first().copied().unwrap_or_default()
 }
 
 /// Root of a container from the roots of its fields.
@@ -124,7 +132,9 @@ pub fn is_valid_branch(leaf: &Chunk, branch: &[Chunk], depth: usize, index: u64,
     node == *root
 }
 
-fn mix_in_length(root: &Chunk, len: usize) -> Chunk {
+/// Root of a list from that of its items and their number.
+#[must_use]
+pub fn mix_in_length(root: &Chunk, len: usize) -> Chunk {
     let len = u64::try_from(len).expect("a length in memory fits 64 bits");
     hash_pair(root, &len.tree_root())
 }

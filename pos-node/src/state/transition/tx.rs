@@ -440,7 +440,7 @@ fn queue_deposit<S: Store>(
 ) {
     debit(app, delegator, amount);
     let deposit = PendingDeposit { pubkey, delegator: *delegator, amount, slot: state.slot };
-    state.pending_deposits.make_mut().push(deposit);
+    state.pending_deposits.push(deposit);
 }
 
 /// Moves shares from a position to the unbonding list.
@@ -477,7 +477,7 @@ fn unbond<S: Store>(
         app.put_position(index, sender, left);
     }
     let entry = Unbonding { validator: index, delegator: *sender, shares, release_epoch, redelegate_to };
-    state.unbondings.make_mut().push(entry);
+    state.unbondings.push(entry);
     Some(())
 }
 

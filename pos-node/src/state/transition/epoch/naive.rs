@@ -89,7 +89,7 @@ impl Naive {
             previous_justified: state.finality.previous_justified,
             current_justified: state.finality.current_justified,
             finalized: state.finality.finalized,
-            slashings: state.slashings.to_vec(),
+            slashings: state.slashings.iter().copied().collect(),
             deposit_left: state.deposit_balance_to_consume,
             exit_left: state.exit_balance_to_consume,
             exit_epoch: state.earliest_exit_epoch,
@@ -563,7 +563,7 @@ mod tests {
         let count = u64::try_from(validators.len()).expect("small");
         for [who, delegator, amount, slot] in deposits {
             let number = if who.is_multiple_of(4) { 100 + who / 4 % 25 } else { who % count };
-            state.pending_deposits.make_mut().push(PendingDeposit {
+            state.pending_deposits.push(PendingDeposit {
                 pubkey: key(number),
                 delegator: Address([u8::try_from(delegator % 3).expect("small"); 32]),
                 amount: 1 + amount % (80 * POS),
@@ -578,7 +578,7 @@ mod tests {
                 continue;
             }
             pool.total_shares += shares;
-            state.unbondings.make_mut().push(Unbonding {
+            state.unbondings.push(Unbonding {
                 validator,
                 delegator: Address([u8::try_from(delegator % 3).expect("small"); 32]),
                 shares,
@@ -601,9 +601,7 @@ mod tests {
         for at in 0..3 {
             *state.slashings.at_mut((g >> (8 * at)) % 64).expect("within the ring") = h % (3000 * POS);
         }
-        for (at, root) in state.block_roots.make_mut().iter_mut().enumerate() {
-            *root = Root([u8::try_from(at).expect("small"); 32]);
-        }
+        state.block_roots.update(|at, _| Root([u8::try_from(at).expect("small"); 32]));
         state
     }
 
@@ -632,7 +630,7 @@ mod tests {
                 prop_assert_eq!(wealth(&fast, &fast_writes), before);
                 let epoch = fast.current_epoch(&params);
                 let next = resets::epoch_proposers(&fast, &params, epoch + 2);
-                prop_assert_eq!(&fast.proposer_lookahead[8..], &next[..]);
+                prop_assert_eq!(fast.proposer_lookahead.iter().skip(8).copied().collect::<Vec<_>>(), next);
                 fast.slot += params.slots_per_epoch;
                 naive.slot = fast.slot;
             }

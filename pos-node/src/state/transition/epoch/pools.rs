@@ -178,7 +178,7 @@ fn release(state: &mut State, entry: &Unbonding, writes: &mut AppWrites) {
     pool.total_shares = pool.total_shares.saturating_sub(entry.shares);
     let amount = state.decrease_balance(entry.validator, amount);
     match redelegation_target(state, entry.redelegate_to) {
-        Some(pubkey) if amount > 0 => state.pending_deposits.make_mut().push(PendingDeposit {
+        Some(pubkey) if amount > 0 => state.pending_deposits.push(PendingDeposit {
             pubkey,
             delegator: entry.delegator,
             amount,

@@ -16,18 +16,13 @@ pub fn process_effective_balances(state: &mut State, params: &Params) {
     let part = increment / params.hysteresis_quotient;
     let (down, up) = (part * params.hysteresis_downward, part * params.hysteresis_upward);
     let mut effective = state.validators.effective_balance.clone();
-    let mut changed = false;
-    for (index, value) in (0..).zip(effective.make_mut()) {
+    effective.update(|index, value| {
         let balance = state.balances.at(index).copied().unwrap_or(0);
         let cap = state.validators.effective_cap.at(index).copied().unwrap_or(0);
-        if balance.saturating_add(down) < *value || value.saturating_add(up) < balance {
-            *value = (balance - balance % increment).min(cap);
-            changed = true;
-        }
-    }
-    if changed {
-        state.validators.effective_balance = effective;
-    }
+        let far = balance.saturating_add(down) < *value || value.saturating_add(up) < balance;
+        if far { (balance - balance % increment).min(cap) } else { *value }
+    });
+    state.validators.effective_balance = effective;
 }
 
 /// Clears the next epoch's place in the ring of slashings.

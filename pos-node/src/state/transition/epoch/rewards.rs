@@ -66,22 +66,18 @@ pub fn process_inactivity(state: &mut State, params: &Params) {
     let previous = state.previous_epoch(params);
     let leak = state.is_in_inactivity_leak(params);
     let mut scores = state.inactivity_scores.clone();
-    for (index, score) in (0..).zip(scores.make_mut()) {
+    scores.update(|index, score| {
         if !state.is_eligible(index, previous) {
-            continue;
+            return *score;
         }
-        *score = if state.has_flag(index, TIMELY_TARGET, previous) {
+        let score = if state.has_flag(index, TIMELY_TARGET, previous) {
             score.saturating_sub(1)
         } else {
             score.saturating_add(params.inactivity_score_bias)
         };
-        if !leak {
-            *score = score.saturating_sub(params.inactivity_score_recovery_rate);
-        }
-    }
-    if scores != state.inactivity_scores {
-        state.inactivity_scores = scores;
-    }
+        if leak { score } else { score.saturating_sub(params.inactivity_score_recovery_rate) }
+    });
+    state.inactivity_scores = scores;
 }
 
 /// What rewards of one epoch are computed from.
@@ -178,24 +174,25 @@ pub fn process(state: &mut State, params: &Params, writes: &mut AppWrites) -> Ve
     }
     let context = RewardContext::new(state, params);
     let (mut issued, mut burned) = (0u128, 0u128);
-    let mut balances = state.balances.clone();
-    let mut sums = state.reward_accum.clone();
+    let (mut balances, mut sums) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let mut lost = Vec::with_capacity(count);
-    for (index, (balance, sum)) in (0..).zip(balances.make_mut().iter_mut().zip(sums.make_mut())) {
-        let mut taken = 0u64;
+    for (index, (balance, sum)) in (0..).zip(state.balances.iter().zip(state.reward_accum.iter())) {
+        let (mut balance, mut sum, mut taken) = (*balance, *sum, 0u64);
         for delta in context.deltas(state, params, index) {
-            *balance = balance.saturating_add(delta.reward);
-            *sum = sum.saturating_add(delta.reward);
+            balance = balance.saturating_add(delta.reward);
+            sum = sum.saturating_add(delta.reward);
             issued += u128::from(delta.reward);
-            let penalty = delta.penalty.min(*balance);
-            *balance -= penalty;
+            let penalty = delta.penalty.min(balance);
+            balance -= penalty;
             taken = taken.saturating_add(penalty);
         }
         burned += u128::from(taken);
+        balances.push(balance);
+        sums.push(sum);
         lost.push(taken);
     }
-    state.balances = balances;
-    state.reward_accum = sums;
+    state.balances = balances.into();
+    state.reward_accum = sums.into();
     writes.issued += issued;
     writes.burned += burned;
     lost
