@@ -10,3 +10,4 @@ pub mod request;
 pub mod score;
 pub mod seen;
 pub mod topic;
+pub mod transport;

@@ -1,5 +1,5 @@
-//! Requests, their answers, and how both are framed on a stream: a request is `u32 length ‖ bytes`, an answer a run of
-//! chunks `u8 code ‖ u32 length ‖ bytes` until the stream ends. Which request it is says the stream's protocol name.
+//! Requests, their answers, and how both are framed on a stream: a request is `u8 kind ‖ u32 length ‖ bytes`, an answer
+//! a run of chunks `u8 code ‖ u32 length ‖ bytes` until the stream ends. All share one protocol name (docs/adr/0006).
 
 use shared_vendor::bytes::{ReadError, Reader, Writer};
 
@@ -35,7 +35,10 @@ pub const MAX_KEY_BYTES: usize = 256;
 /// Most bytes of a value of the application state.
 pub const MAX_VALUE_BYTES: usize = 128 << 10;
 
-/// Kinds of requests; each has a protocol name of its own.
+/// The protocol of all requests.
+pub const PROTOCOL: &str = "/pos/req/1";
+
+/// Kinds of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the requests are documented")]
 pub enum Protocol {
@@ -68,7 +71,7 @@ impl Protocol {
         Self::FinalityCerts,
     ];
 
-    /// Its name inside the protocol string, and as a label of metrics.
+    /// Its name, as a label of metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -86,16 +89,28 @@ impl Protocol {
         }
     }
 
-    /// The protocol string.
+    /// The byte in front of a request.
     #[must_use]
-    pub fn string(self) -> String {
-        format!("/pos/req/{}/1", self.name())
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Status => 0,
+            Self::Goodbye => 1,
+            Self::Ping => 2,
+            Self::Metadata => 3,
+            Self::BlocksByRange => 4,
+            Self::BlocksByRoot => 5,
+            Self::TxsById => 6,
+            Self::StateManifest => 7,
+            Self::StateChunk => 8,
+            Self::ConsensusState => 9,
+            Self::FinalityCerts => 10,
+        }
     }
 
-    /// The protocol of a string.
+    /// The kind of a byte.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|protocol| protocol.string() == text)
+    pub fn of_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.byte() == byte)
     }
 }
 
@@ -626,7 +641,7 @@ mod tests {
             assert!(request.is_in_bounds(), "{request:?}");
             assert!(bytes.len() <= MAX_REQUEST_BYTES);
             assert_eq!(Request::decode(request.protocol(), &bytes), Ok(request.clone()));
-            assert_eq!(Protocol::parse(&request.protocol().string()), Some(request.protocol()));
+            assert_eq!(Protocol::of_byte(request.protocol().byte()), Some(request.protocol()));
             assert!(Request::decode(request.protocol(), &[bytes, vec![0]].concat()).is_err());
         }
     }

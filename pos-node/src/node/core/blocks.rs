@@ -134,7 +134,8 @@ impl<D: Database> Core<D> {
         out: &mut Vec<Effect>,
     ) {
         let root = block.root();
-        let incomplete = Incomplete { block, have: BTreeMap::new(), asked: BTreeSet::new() };
+        let known = self.known_txs(&block.body.tx_ids).into_iter().map(|tx| (tx.id(), tx)).collect();
+        let incomplete = Incomplete { block, have: known, asked: BTreeSet::new() };
         if incomplete.missing().is_empty() {
             let (block, txs) = incomplete.take();
             self.import(now, block, txs, peer, out);

@@ -41,7 +41,9 @@ impl<D: Database> Core<D> {
     ) -> Result<(SignedBlock, Vec<crate::types::transaction::Tx>), Trouble> {
         let epoch = self.chain.config().params.epoch_of(slot);
         let reveal = self.vault.randao(key, epoch, self.chain.domain(DomainType::Randao, epoch))?;
-        let proposal = self.chain.propose(slot, reveal, self.graffiti, [])?;
+        let base_fee = self.chain.state(&self.chain.head()).map_or(0, |state| state.next_base_fee);
+        let offered = self.mempool.best(base_fee).map(|tx| tx.as_ref().clone());
+        let proposal = self.chain.propose(slot, reveal, self.graffiti, offered)?;
         let domain = self.chain.domain(DomainType::Proposer, epoch);
         let signature = self.vault.block(key, &proposal.header, domain)?;
         let header = SignedHeader { header: proposal.header, signature };

@@ -8,8 +8,7 @@ use super::{Core, Duty, Effect, Handle};
 use crate::{
     network::{
         gossip::{
-            CLOCK_DISPARITY_MS, Reason, Rejection, Verdict, check_block, operation_verdict, slot_start_ms,
-            take_vote,
+            CLOCK_DISPARITY_MS, Reason, Verdict, check_block, operation_verdict, slot_start_ms, take_vote,
         },
         message::Gossip,
     },
@@ -33,8 +32,7 @@ impl<D: Database> Core<D> {
         let verdict = match message.as_ref() {
             Gossip::Block(block) => return self.on_block(now, peer, handle, block, out),
             Gossip::Attestation(vote) => return self.on_vote(now, peer, handle, vote, out),
-            Gossip::Txs(txs) if txs.is_empty() => Verdict::Reject(Rejection::TxsEmpty),
-            Gossip::Txs(_) => Verdict::Ignore(Reason::TxsNotNew),
+            Gossip::Txs(txs) => self.take_txs(txs),
             Gossip::FinalityVote(_) => Verdict::Ignore(Reason::FinalityVoteEarly),
             Gossip::VoluntaryExit(exit) => operation_verdict(self.chain.on_exit(exit)),
             Gossip::ProposerSlashing(evidence) => {

@@ -2,12 +2,13 @@
 //! machine runs in the daemon and, many times over on a virtual clock, in the simulator.
 //!
 //! [`blocks`] brings blocks with everything they need into the chain, [`gossip`] takes what is gossiped, [`serve`]
-//! answers peers, [`duty`] does what validators must.
+//! answers peers, [`duty`] does what validators must, [`txs`] keeps the pool of transactions in step with the head.
 
 mod blocks;
 mod duty;
 mod gossip;
 mod serve;
+mod txs;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +24,7 @@ use shared_vendor::{
 use self::blocks::Waiting;
 use crate::{
     consensus::chain::{Chain, ChainError, Event},
+    mempool::{Limits, Mempool},
     network::{
         gossip::{Verdict, slot_start_ms},
         limit::RateLimits,
@@ -41,6 +43,7 @@ use crate::{
         domain::ForkData,
         operation::SingleAttestation,
         primitives::{Epoch, Root, Slot, ValidatorIndex},
+        transaction::Tx,
     },
     validator::{
         duties::Duties,
@@ -88,6 +91,8 @@ pub enum Input {
         /// What it wants.
         request: Request,
     },
+    /// Transactions from this node's own users. They are gossiped when they enter the pool.
+    Submit(Vec<Tx>),
     /// The answer to one of our requests; nothing when it failed.
     Answered {
         /// Number of the request.
@@ -225,6 +230,10 @@ pub struct Core<D> {
     duties: Duties,
     base_ms: u64,
     graffiti: [u8; 32],
+    mempool: Mempool,
+    /// Transactions of our own users that are to be gossiped, and how many bytes they are.
+    batch: (Vec<Tx>, usize),
+    batch_due: Option<Time>,
     seen: Seen,
     limits: RateLimits<Peer>,
     peers: BTreeMap<Peer, Option<Status>>,
@@ -265,6 +274,9 @@ impl<D: Database> Core<D> {
             duties,
             base_ms,
             graffiti,
+            mempool: Mempool::new(Limits::default()),
+            batch: (Vec::new(), 0),
+            batch_due: None,
             seen: Seen::default(),
             limits: RateLimits::default(),
             peers: BTreeMap::new(),
@@ -297,6 +309,12 @@ impl<D: Database> Core<D> {
     #[must_use]
     pub fn into_parts(self) -> (Chain<D>, Vault) {
         (self.chain, self.vault)
+    }
+
+    /// Transactions that wait for a block.
+    #[must_use]
+    pub const fn mempool(&self) -> &Mempool {
+        &self.mempool
     }
 
     /// Duties of our validators.
@@ -374,6 +392,9 @@ impl<D: Database> Core<D> {
         for ask in late {
             self.on_answer(now, ask, None, out);
         }
+        if self.batch_due.is_some_and(|due| due <= now) {
+            self.flush(out);
+        }
         if self.next_status <= now {
             self.next_status = now.after(STATUS_EVERY);
             for peer in self.peers.keys().copied().collect::<Vec<_>>() {
@@ -422,6 +443,7 @@ impl<D: Database> Core<D> {
         }
         for event in events {
             match &event {
+                Event::Head { old, new, common, .. } => self.follow_head(old, new, common),
                 Event::Finalized(checkpoint) => {
                     let slot = self.chain.config().params.start_slot(checkpoint.epoch);
                     self.seen.prune(checkpoint.epoch, slot);
@@ -582,6 +604,9 @@ impl<D: Database> Machine for Core<D> {
             Input::Connected(peer) => self.connected(now, peer, out),
             Input::Gone(peer) => self.gone(now, peer, out),
             Input::Gossip { peer, handle, message } => self.on_gossip(now, peer, handle, &message, out),
+            Input::Submit(txs) => {
+                self.submit(now, txs, out);
+            }
             Input::Asked { peer, handle, request } => self.on_request(now, peer, handle, &request, out),
             Input::Answered { ask, answer } => self.on_answer(now, ask, answer, out),
         }
@@ -599,7 +624,7 @@ impl<D: Database> Machine for Core<D> {
         let vote = self.slot.filter(|_| !self.voted).map(|slot| self.time_of(self.vote_time(slot)));
         let answers = self.asks.values().map(|(.., until)| *until).min();
         let status = (!self.peers.is_empty()).then_some(self.next_status);
-        [start, vote, answers, status, self.lookups.deadline(), self.range.deadline()]
+        [start, vote, answers, status, self.batch_due, self.lookups.deadline(), self.range.deadline()]
             .into_iter()
             .flatten()
             .min()

@@ -12,8 +12,7 @@ use crate::{
     sync::range::Peer,
     types::{
         codec::encode,
-        primitives::{List, Root, Slot},
-        transaction::Tx,
+        primitives::{List, Slot},
     },
 };
 
@@ -63,7 +62,7 @@ impl<D: Database> Core<D> {
                 }
                 Answer::Blocks(blocks)
             }
-            Request::TxsById(ids) => Answer::Txs(self.txs(ids)?),
+            Request::TxsById(ids) => Answer::Txs(self.known_txs(ids)),
             Request::StateManifest(_)
             | Request::StateChunk { .. }
             | Request::ConsensusState(_)
@@ -86,17 +85,6 @@ impl<D: Database> Core<D> {
             blocks.push(block);
         }
         Ok(blocks)
-    }
-
-    /// Transactions of the head's chain by id.
-    fn txs(&self, ids: &[Root]) -> Result<Vec<Tx>, StoreError> {
-        let mut found = Vec::new();
-        for id in ids {
-            let Some(place) = self.chain.db().tx_place(id)? else { continue };
-            let stored = self.chain.db().block(&place.block)?;
-            found.extend(stored.and_then(|stored| stored.txs.get(place.index).cloned()));
-        }
-        Ok(found)
     }
 }
 
