@@ -9,6 +9,7 @@ pub mod admission;
 mod block_check;
 mod commit;
 pub mod execute;
+pub mod fee;
 pub mod ledger;
 pub mod log;
 pub mod mempool;
