@@ -4,6 +4,8 @@
 mod checks;
 mod machine;
 
+pub use checks::is_strict_der;
+
 use std::ops::BitOr;
 
 use fluxd_primitives::{Amount, PublicKey, Transaction};

@@ -45,7 +45,8 @@ pub(super) fn is_minimal_push(data: &[u8], code: u8) -> bool {
 
 /// `30 <length> 02 <length> <R> 02 <length> <S>` with positive integers in their shortest form (BIP 66), here without
 /// the hash type.
-fn is_strict_der(der: &[u8]) -> bool {
+#[must_use]
+pub fn is_strict_der(der: &[u8]) -> bool {
     let [0x30, total, 0x02, r_length, rest @ ..] = der else {
         return false;
     };
