@@ -10,11 +10,10 @@ use crate::{
     state::{
         app::Account,
         fees::cost_up,
-        transition::tx::{TxError, check_static, intrinsic_gas, value_moved},
+        transition::tx::{Prepared, TxError, check_static, intrinsic_gas, value_moved},
         verifier::Verifier,
     },
     types::{
-        codec::encode,
         params::{Config, GovernedParams},
         primitives::{Address, Nano, Root, Slot},
         transaction::{AccountKey, AccountSignature, Tx},
@@ -193,26 +192,26 @@ impl Mempool {
         let mut verdicts: Vec<Result<Root, Refusal>> = txs
             .iter()
             .map(|tx| {
-                let id = tx.id();
-                self.check(tx, &id, head).map(|_| id)
+                let prepared = Prepared::new(tx);
+                self.check(&prepared, head).map(|_| prepared.id)
             })
             .collect();
         verify(&txs, &mut verdicts, head, verifier);
         for (verdict, tx) in verdicts.iter_mut().zip(txs) {
-            if let Ok(id) = *verdict {
-                *verdict = self.place(tx, id, head).map(|()| id);
+            if verdict.is_ok() {
+                *verdict = self.place(tx, head);
             }
         }
         verdicts
     }
 
     /// Every check but signatures; gives what the transaction may cost its sender.
-    fn check(&self, tx: &Tx, id: &Root, head: &Head<'_>) -> Result<Nano, Refusal> {
-        if self.by_id.contains_key(id) {
+    fn check(&self, prepared: &Prepared<'_>, head: &Head<'_>) -> Result<Nano, Refusal> {
+        if self.by_id.contains_key(&prepared.id) {
             return Err(Refusal::Known);
         }
-        let body = &tx.body;
-        check_static(tx)?;
+        let body = &prepared.tx.body;
+        check_static(prepared)?;
         if body.chain_id != head.config.chain_id {
             return Err(TxError::ChainId(body.chain_id).into());
         }
@@ -222,7 +221,7 @@ impl Mempool {
         if body.tip > body.max_fee {
             return Err(TxError::Tip.into());
         }
-        let intrinsic = intrinsic_gas(head.params, tx);
+        let intrinsic = intrinsic_gas(head.params, prepared);
         if body.gas_limit < intrinsic {
             return Err(TxError::IntrinsicGas(intrinsic).into());
         }
@@ -232,12 +231,11 @@ impl Mempool {
         let fee = cost_up(body.gas_limit, body.max_fee).ok_or(TxError::Balance)?;
         let cost =
             value_moved(&body.action).and_then(|value| fee.checked_add(value)).ok_or(TxError::Balance)?;
-        let sender = tx.sender();
-        let account = (head.account)(&sender);
+        let account = (head.account)(&prepared.sender);
         if body.nonce < account.nonce {
             return Err(TxError::Nonce { found: body.nonce, expected: account.nonce }.into());
         }
-        let queue = self.queues.get(&sender);
+        let queue = self.queues.get(&prepared.sender);
         let replaced = queue.and_then(|queue| queue.by_nonce.get(&body.nonce));
         if let Some(old) = replaced {
             let enough = |new: u64, old: u64| new >= old.saturating_add(old.div_ceil(8).max(1));
@@ -263,10 +261,10 @@ impl Mempool {
     }
 
     /// Puts a verified transaction in its place; checks again, since others of the same call may have come before it.
-    fn place(&mut self, tx: Tx, id: Root, head: &Head<'_>) -> Result<(), Refusal> {
-        let cost = self.check(&tx, &id, head)?;
-        let bytes = encode(&tx).len();
-        let sender = tx.sender();
+    fn place(&mut self, tx: Tx, head: &Head<'_>) -> Result<Root, Refusal> {
+        let prepared = Prepared::new(&tx);
+        let cost = self.check(&prepared, head)?;
+        let Prepared { id, bytes, sender, .. } = prepared;
         let (nonce, tip, end) = (tx.body.nonce, tx.body.tip, tx.body.valid_until);
         self.make_room(bytes, tip)?;
         let queue = self.queues.entry(sender).or_default();
@@ -279,7 +277,7 @@ impl Mempool {
         self.by_tip.insert((tip, id));
         self.by_end.insert((end, id));
         self.bytes = self.bytes.saturating_add(bytes);
-        Ok(())
+        Ok(id)
     }
 
     /// Drops what pays least, with everything that waits for it, until there is room.

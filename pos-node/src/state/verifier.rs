@@ -12,10 +12,14 @@ use crate::{
         ssz::sha256,
     },
 };
+use rayon::prelude::*;
 use std::{
     collections::BTreeMap,
     sync::{PoisonError, RwLock},
 };
+
+/// Fewest signatures of a part that a thread verifies alone.
+const LEAST_BATCH: usize = 256;
 
 /// Verifies and adds up signatures.
 pub trait Verifier: Send + Sync {
@@ -74,7 +78,12 @@ impl Verifier for BatchVerifier {
     }
 
     fn accounts(&self, items: &[ed25519::Item<'_>]) -> Result<(), usize> {
-        ed25519::verify_batch(items)
+        let part = items.len().div_ceil(rayon::current_num_threads()).max(LEAST_BATCH);
+        let verdicts: Vec<Result<(), usize>> = items.par_chunks(part).map(ed25519::verify_batch).collect();
+        let bad = verdicts.iter().enumerate().find_map(|(at, verdict)| {
+            verdict.err().map(|within| at.saturating_mul(part).saturating_add(within))
+        });
+        bad.map_or(Ok(()), Err)
     }
 
     fn aggregate(&self, signatures: &[Signature]) -> Option<Signature> {

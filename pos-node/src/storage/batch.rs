@@ -33,6 +33,9 @@ pub struct TxPlace {
 /// A piece of the consensus state: number of the field, number of the piece, bytes.
 pub type StateRow = (u32, u32, Vec<u8>);
 
+/// Key and value of an application entry.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// Bytes to write, or to delete where there are none, by key.
 pub type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 

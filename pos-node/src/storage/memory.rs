@@ -3,14 +3,14 @@
 
 use super::{
     Database,
-    batch::{Batch, StateRow, StoredBlock, TxPlace, Writes},
+    batch::{Batch, Entry, StateRow, StoredBlock, TxPlace, Writes},
     schema::StoreError,
 };
 use crate::types::{
     operation::Checkpoint,
     primitives::{Root, Slot},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 #[derive(Debug, Clone, Default)]
 struct Rows {
@@ -113,6 +113,12 @@ impl Database for MemoryDatabase {
 
     fn node(&self, path: &[u8]) -> Option<Vec<u8>> {
         self.live.nodes.get(path).cloned()
+    }
+
+    fn entries_after(&self, after: &[u8], limit: u32) -> Result<Vec<Entry>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let rows = self.live.values.range::<[u8], _>((Bound::Excluded(after), Bound::Unbounded));
+        Ok(rows.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
     fn health(&self) -> Result<(), StoreError> {

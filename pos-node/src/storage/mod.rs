@@ -10,7 +10,7 @@ pub mod schema;
 pub mod signed;
 pub mod sqlite;
 
-pub use batch::{Batch, Fold, StateRow, StoredBlock, TxPlace};
+pub use batch::{Batch, Entry, Fold, StateRow, StoredBlock, TxPlace};
 pub use memory::MemoryDatabase;
 pub use schema::StoreError;
 pub use sqlite::{History, SqliteDatabase};
@@ -29,6 +29,12 @@ pub trait Database {
 
     /// Encoded node of the application tree at an encoded path.
     fn node(&self, path: &[u8]) -> Option<Vec<u8>>;
+
+    /// Application entries with keys after a given one, in the order of keys, at most `limit`.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn entries_after(&self, after: &[u8], limit: u32) -> Result<Vec<Entry>, StoreError>;
 
     /// The first failure of a read so far.
     ///

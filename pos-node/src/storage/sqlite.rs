@@ -3,7 +3,7 @@
 
 use super::{
     Database,
-    batch::{Batch, Fold, StateRow, StoredBlock, TxPlace, Writes},
+    batch::{Batch, Entry, Fold, StateRow, StoredBlock, TxPlace, Writes},
     schema::{CHAIN_APPLICATION_ID, CHAIN_STEPS, Durability, StoreError, open},
     signed::{fixed, number, stored},
 };
@@ -112,17 +112,6 @@ impl SqliteDatabase {
             Some(before) => Ok(before),
             None => self.row("SELECT value FROM kv WHERE key = ?1", key),
         }
-    }
-
-    /// Every application entry with a key above `after`, in the order of keys, at most `limit`.
-    ///
-    /// # Errors
-    /// The engine failed.
-    pub fn entries_after(&self, after: &[u8], limit: u32) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let sql = "SELECT key, value FROM kv WHERE key > ?1 ORDER BY key LIMIT ?2";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Copies the whole database into a file that must not exist.
@@ -352,6 +341,13 @@ impl Database for SqliteDatabase {
 
     fn node(&self, path: &[u8]) -> Option<Vec<u8>> {
         self.read("SELECT bytes FROM node WHERE path = ?1", path)
+    }
+
+    fn entries_after(&self, after: &[u8], limit: u32) -> Result<Vec<Entry>, StoreError> {
+        let sql = "SELECT key, value FROM kv WHERE key > ?1 ORDER BY key LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params![after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     fn health(&self) -> Result<(), StoreError> {

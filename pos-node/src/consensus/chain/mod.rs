@@ -18,13 +18,14 @@ use super::{
     slasher::Slasher,
 };
 use crate::{
-    state::{State, encoding, genesis::Start, verifier::Verifier},
+    state::{State, encoding, genesis::Start, tree, verifier::Verifier},
     storage::{Batch, Database, Fold, StoreError, StoredBlock},
     types::{
         codec::encode,
         operation::{AttesterSlashing, Checkpoint, ProposerSlashing, SignedHeader},
         params::Config,
         primitives::{Root, Slot, ValidatorIndex},
+        ssz::sha256,
     },
 };
 use states::{Memory, PulledUp};
@@ -33,6 +34,8 @@ use std::{
     sync::Arc,
 };
 
+/// Entries read at once while the database is checked.
+const ENTRIES_AT_ONCE: u32 = 4096;
 /// Most roots of invalid blocks remembered.
 const MAX_INVALID: usize = 4096;
 
@@ -399,6 +402,38 @@ impl<D: Database> Chain<D> {
         self.events.push(Event::Finalized(checkpoint));
     }
 
+    /// Checks the state on disk against itself: the tree against all entries, the root of the whole against the header
+    /// of the folded block.
+    ///
+    /// # Errors
+    /// The database failed, or what does not fit.
+    pub fn verify_database(&self) -> Result<(), ChainError> {
+        let (mut leaves, mut after) = (Vec::new(), Vec::new());
+        loop {
+            let entries = self.db.entries_after(&after, ENTRIES_AT_ONCE)?;
+            let Some((last, _)) = entries.last() else { break };
+            after.clone_from(last);
+            leaves.extend(entries.iter().map(|(key, value)| (sha256(key), Some(sha256(value)))));
+        }
+        leaves.sort_unstable();
+        let fresh = tree::update::update_hashed(&tree::MemoryNodes::default(), &leaves);
+        for (path, node) in &fresh.writes {
+            if self.db.node(&path.to_bytes()) != node.as_ref().map(encode) {
+                self.db.health()?;
+                return Err(ChainError::Inconsistent("a tree node is not that of the entries"));
+            }
+        }
+        let state = encoding::from_rows(&self.db.state_rows()?)
+            .map_err(|_| ChainError::Inconsistent("malformed consensus state"))?;
+        let stored = self.db.block(&self.folded.0)?.ok_or(ChainError::Inconsistent("no folded block"))?;
+        let root = state.combined_root(&self.config.params, &Root(fresh.root));
+        if root == stored.block.header.header.state_root {
+            Ok(())
+        } else {
+            Err(ChainError::Inconsistent("the state on disk is not that of the folded block"))
+        }
+    }
+
     /// Writes the changes of the next final block into the state on disk; false when all are written.
     ///
     /// # Errors
@@ -419,5 +454,7 @@ impl<D: Database> Chain<D> {
     }
 }
 
+#[cfg(test)]
+mod kill_tests;
 #[cfg(test)]
 mod tests;

@@ -31,7 +31,7 @@ use crate::{
 
 const VALIDATORS: u64 = 16;
 
-fn config() -> Arc<Config> {
+pub(super) fn config() -> Arc<Config> {
     let params = Params::minimal();
     Arc::new(Config { params, chain_id: 7, genesis_fork_version: [0, 0, 0, 1], genesis_time: 1000 })
 }
@@ -44,7 +44,7 @@ fn account(seed: u8) -> Address {
     address::single(&ed25519::public_key(&[seed; 32]))
 }
 
-pub(crate) fn start() -> Start {
+pub(super) fn start() -> Start {
     let config = config();
     let validators = (0..VALIDATORS).map(|index| {
         let (secret, amount, owner) = (secret(index), 32 * POS, account(1));
@@ -65,16 +65,16 @@ pub(crate) fn start() -> Start {
     genesis.build().expect("valid genesis")
 }
 
-fn verifier() -> Arc<dyn Verifier> {
+pub(super) fn verifier() -> Arc<dyn Verifier> {
     Arc::new(BatchVerifier::new([5; 32]))
 }
 
-struct Net {
-    chain: Chain<MemoryDatabase>,
+pub(super) struct Net {
+    pub(super) chain: Chain<MemoryDatabase>,
 }
 
 impl Net {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let db = MemoryDatabase::default();
         Self { chain: Chain::create(config(), start(), db, verifier()).expect("memory") }
     }
@@ -118,7 +118,7 @@ impl Net {
     }
 
     /// A slot in which everybody does what he should.
-    fn slot(&mut self, slot: Slot, txs: Vec<Tx>) -> Root {
+    pub(super) fn slot(&mut self, slot: Slot, txs: Vec<Tx>) -> Root {
         self.tick(slot, 0);
         let (block, txs) = self.proposal(slot, 0, txs);
         let Import::Imported(root) = self.chain.import(&block, &txs).expect("valid") else {
@@ -134,7 +134,7 @@ impl Net {
         root
     }
 
-    fn transfer(&self, from: u8, amount: u64) -> Tx {
+    pub(super) fn transfer(&self, from: u8, amount: u64) -> Tx {
         let view = self.chain.app(&self.chain.head()).expect("head");
         let nonce = Overlay::new(&view).account(&account(from)).nonce;
         let action = Action::Transfer { to: account(77), amount };

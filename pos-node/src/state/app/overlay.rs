@@ -12,7 +12,7 @@ use crate::{
         primitives::{Address, Nano, PublicKey, Root, ValidatorIndex},
     },
 };
-use std::{cell::Cell, collections::BTreeMap};
+use std::{cell::RefCell, collections::BTreeMap};
 
 /// Most bytes of a value that this module decodes.
 const MAX_VALUE_BYTES: usize = 4096;
@@ -24,6 +24,11 @@ pub trait Store {
 
     /// The tree node at a path.
     fn node(&self, path: &Path) -> Option<Node>;
+
+    /// An account, if it was ever credited. What is stored was written by this module, so it decodes.
+    fn account(&self, address: &Address) -> Option<Account> {
+        self.value(&keys::account(address)).and_then(|bytes| decode(&bytes, MAX_VALUE_BYTES).ok())
+    }
 }
 
 struct StoreNodes<'a, S>(&'a S);
@@ -89,26 +94,57 @@ pub struct Changes {
 #[derive(Debug)]
 pub struct Overlay<'a, S> {
     base: &'a S,
+    /// Accounts written, not yet among `writes`.
+    accounts: BTreeMap<Address, Account>,
+    /// Accounts of the store that were read.
+    read: RefCell<BTreeMap<Address, Option<Account>>>,
+    /// Everything else written.
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    root: Cell<Option<Root>>,
+    update: RefCell<Option<Changes>>,
 }
 
 impl<'a, S: Store> Overlay<'a, S> {
     /// No changes yet.
     #[must_use]
     pub const fn new(base: &'a S) -> Self {
-        Self { base, writes: BTreeMap::new(), root: Cell::new(None) }
+        Self {
+            base,
+            accounts: BTreeMap::new(),
+            read: RefCell::new(BTreeMap::new()),
+            writes: BTreeMap::new(),
+            update: RefCell::new(None),
+        }
+    }
+
+    /// Accounts written, in the order of addresses.
+    #[must_use]
+    pub fn into_accounts(self) -> BTreeMap<Address, Account> {
+        self.accounts
     }
 
     /// The changes, for the store.
     #[must_use]
     pub fn into_changes(self) -> Changes {
-        let update = self.update();
-        Changes { root: Root(update.root), values: self.writes, nodes: update.writes }
+        let known = self.update.take();
+        known.unwrap_or_else(|| self.changes())
     }
 
-    fn update(&self) -> Update {
-        let changes = self.writes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
+    fn changes(&self) -> Changes {
+        let values = self.all_writes();
+        let update = self.update(&values);
+        Changes { root: Root(update.root), values, nodes: update.writes }
+    }
+
+    fn all_writes(&self) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+        let accounts = self.accounts.iter();
+        let mut all: BTreeMap<_, _> =
+            accounts.map(|(address, account)| (keys::account(address), Some(encode(account)))).collect();
+        all.extend(self.writes.iter().map(|(key, value)| (key.clone(), value.clone())));
+        all
+    }
+
+    fn update(&self, writes: &BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> Update {
+        let changes = writes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
         tree::update::update(&StoreNodes(self.base), changes)
     }
 
@@ -125,25 +161,44 @@ impl<'a, S: Store> Overlay<'a, S> {
     }
 
     fn put<T: Wire>(&mut self, key: Vec<u8>, value: Option<&T>) {
-        self.root.set(None);
+        self.update.take();
         self.writes.insert(key, value.map(encode));
+    }
+
+    fn held(&self, address: &Address) -> Option<Account> {
+        if let Some(account) = self.accounts.get(address) {
+            return Some(*account);
+        }
+        if let Some(read) = self.read.borrow().get(address) {
+            return *read;
+        }
+        let account = self.base.account(address);
+        self.read.borrow_mut().insert(*address, account);
+        account
     }
 
     /// Whether an account was ever credited.
     #[must_use]
     pub fn has_account(&self, address: &Address) -> bool {
-        self.raw(&keys::account(address)).is_some()
+        self.held(address).is_some()
     }
 
     /// An account; all zero when absent.
     #[must_use]
     pub fn account(&self, address: &Address) -> Account {
-        self.get(&keys::account(address)).unwrap_or_default()
+        self.held(address).unwrap_or_default()
+    }
+
+    /// An account if it was ever credited.
+    #[must_use]
+    pub fn account_if_any(&self, address: &Address) -> Option<Account> {
+        self.held(address)
     }
 
     /// Writes an account.
     pub fn put_account(&mut self, address: &Address, account: &Account) {
-        self.put(keys::account(address), Some(account));
+        self.update.take();
+        self.accounts.insert(*address, *account);
     }
 
     /// Adds to an account, which comes to be if it is absent. The supply bound keeps the sum in range.
@@ -216,8 +271,6 @@ impl<S: Store> Application for Overlay<'_, S> {
     }
 
     fn root(&self) -> Root {
-        let root = self.root.get().unwrap_or_else(|| Root(self.update().root));
-        self.root.set(Some(root));
-        root
+        self.update.borrow_mut().get_or_insert_with(|| self.changes()).root
     }
 }

@@ -11,14 +11,14 @@ use super::{
     },
     epoch::rewards::base_reward_per_increment,
     operation::{OperationError, Signed, attestation, exit, header, slashing},
+    parallel,
     slot::Application,
-    tx::{self, TxContext, TxError},
+    tx::{self, Executed, Prepared, TxContext, TxError},
 };
 use crate::{
     crypto::ed25519,
     types::{
         block::{Body, ExecSummary, SignedBlock},
-        codec::encode,
         operation::{AttestationData, BlockHeader},
         params::{Config, Governed},
         primitives::{Address, List, Root, ValidatorIndex},
@@ -111,18 +111,30 @@ pub fn process<S: Store>(
     if !block.body_matches() {
         return Err(BlockError::BodyRoot);
     }
-    check_ids(params.max_block_tx_bytes, body, txs)?;
+    let prepared = parallel::prepare(txs);
+    check_ids(params.max_block_tx_bytes, body, &prepared)?;
     state.advance_to(params, header.slot, app);
     let signed = vec![header::check(state, params, &block.header)?];
     let mut collected = Collected { signed, ..Collected::default() };
     header::apply(state, header);
     let fee_recipient =
         process_consensus(state, app, context.config, body, header.proposer_index, &mut collected)?;
-    if let Some(verifier) = context.verifier {
-        verifier.validators(state, &collected.signed).map_err(BlockError::ValidatorSignature)?;
-        verify_accounts(state, context.config, txs, verifier)?;
-    }
-    let (exec, receipts) = process_txs(state, app, context.config, txs, fee_recipient)?;
+    // signatures are verified while the transactions are executed; whatever is wrong, the first rule decides
+    let signed = state.clone();
+    let mut verdict = Ok(());
+    let executed = rayon::in_place_scope(|scope| {
+        if let Some(verifier) = context.verifier {
+            scope.spawn(|_| {
+                verdict = verifier
+                    .validators(&signed, &collected.signed)
+                    .map_err(BlockError::ValidatorSignature)
+                    .and_then(|()| verify_accounts(&signed, context.config, txs, verifier));
+            });
+        }
+        parallel::process_txs(state, app, context.config, &prepared, fee_recipient)
+    });
+    verdict?;
+    let (exec, receipts) = executed?;
     if exec != body.exec {
         return Err(BlockError::Exec);
     }
@@ -153,21 +165,23 @@ pub fn propose<S: Store>(
     let fee_recipient =
         process_consensus(state, app, config, &body, proposer_index, &mut Collected::default())?;
     let mut run = TxRun::new(state, config);
-    let mut txs = Vec::new();
+    let (mut txs, mut ids) = (Vec::new(), Vec::new());
     let (most, mut bytes) = (usize::try_from(params.max_txs_per_block).unwrap_or(usize::MAX), 0u64);
     for tx in offered {
-        let len = u64::try_from(encode(&tx).len()).unwrap_or(u64::MAX);
+        let prepared = Prepared::new(&tx);
+        let len = u64::try_from(prepared.bytes).unwrap_or(u64::MAX);
         let fits = bytes.checked_add(len).is_some_and(|sum| sum <= params.max_block_tx_bytes);
         if txs.len() >= most || run.gas_left() < state.params.get(Governed::GasTx) {
             break;
         }
-        if fits && run.push(state, app, &tx).is_ok() {
+        if fits && run.push(state, app, &prepared).is_ok() {
+            ids.push(prepared.id);
             bytes = bytes.saturating_add(len);
             txs.push(tx);
         }
     }
     (body.exec, _) = run.finish(state, app, fee_recipient);
-    body.tx_ids = List::new(txs.iter().map(Tx::id).collect()).ok_or(BlockError::TxIds)?;
+    body.tx_ids = List::new(ids).ok_or(BlockError::TxIds)?;
     header.body_root = Root(body.tree_root());
     header::apply(state, &header);
     header.state_root = state.combined_root(params, &app.root());
@@ -247,7 +261,8 @@ fn process_votes(
     Ok(())
 }
 
-/// Executes the transactions in order, pays the tips and sets the next price; gives the summary for the body.
+/// Executes the transactions one after the other, pays the tips and sets the next price; gives the summary for the
+/// body. [`parallel::process_txs`] gives the same, faster.
 ///
 /// # Errors
 /// A transaction that makes the block invalid.
@@ -255,7 +270,7 @@ pub fn process_txs<S: Store>(
     state: &mut State,
     app: &mut Overlay<'_, S>,
     config: &Config,
-    txs: &[Tx],
+    txs: &[Prepared<'_>],
     fee_recipient: Address,
 ) -> Result<(ExecSummary, Vec<Receipt>), BlockError> {
     let mut run = TxRun::new(state, config);
@@ -298,15 +313,30 @@ impl<'a> TxRun<'a> {
         &mut self,
         state: &mut State,
         app: &mut Overlay<'_, S>,
-        tx: &Tx,
+        tx: &Prepared<'_>,
     ) -> Result<(), TxError> {
         tx::check(state, app, &self.context, tx, self.gas_used)?;
         let executed = tx::execute(state, app, &self.context, tx);
+        self.add(executed);
+        Ok(())
+    }
+
+    /// What transactions of the block share.
+    pub(super) const fn context(&self) -> &TxContext<'a> {
+        &self.context
+    }
+
+    /// Gas used so far.
+    pub(super) const fn gas_used(&self) -> u64 {
+        self.gas_used
+    }
+
+    /// Adds up what came of a transaction.
+    pub(super) fn add(&mut self, executed: Executed) {
         self.gas_used = self.gas_used.saturating_add(executed.receipt.gas_used);
         self.tips = self.tips.saturating_add(executed.tip);
         self.burned = self.burned.saturating_add(u128::from(executed.burned));
         self.receipts.push(executed.receipt);
-        Ok(())
     }
 
     /// Pays the tips and sets the next price.
@@ -340,12 +370,12 @@ impl<'a> TxRun<'a> {
     }
 }
 
-fn check_ids(max_bytes: u64, body: &Body, txs: &[Tx]) -> Result<(), BlockError> {
-    let same = txs.len() == body.tx_ids.len() && txs.iter().zip(&body.tx_ids).all(|(tx, id)| tx.id() == *id);
+fn check_ids(max_bytes: u64, body: &Body, txs: &[Prepared<'_>]) -> Result<(), BlockError> {
+    let same = txs.len() == body.tx_ids.len() && txs.iter().zip(&body.tx_ids).all(|(tx, id)| tx.id == *id);
     if !same {
         return Err(BlockError::TxIds);
     }
-    let bytes: usize = txs.iter().map(|tx| encode(tx).len()).sum();
+    let bytes: usize = txs.iter().map(|tx| tx.bytes).sum();
     if u64::try_from(bytes).is_ok_and(|bytes| bytes <= max_bytes) { Ok(()) } else { Err(BlockError::TxBytes) }
 }
 

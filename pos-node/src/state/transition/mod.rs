@@ -4,5 +4,6 @@
 pub mod block;
 pub mod epoch;
 pub mod operation;
+pub mod parallel;
 pub mod slot;
 pub mod tx;

@@ -21,6 +21,7 @@ use crate::{
         operation::DepositMessage,
         params::{Config, Governed, GovernedParams, POS},
         primitives::{Address, FAR_FUTURE, List, Nano, PublicKey, Root, Signature, ValidatorIndex},
+        ssz::sha256,
         transaction::{Action, Auth, MAX_DEPLOY_TX_BYTES, MAX_TX_BYTES, Receipt, Tx},
     },
 };
@@ -114,21 +115,44 @@ pub struct TxContext<'a> {
     pub gas_limit: u64,
 }
 
+/// A transaction with what its bytes alone determine.
+#[derive(Debug, Clone, Copy)]
+pub struct Prepared<'a> {
+    /// The transaction.
+    pub tx: &'a Tx,
+    /// Its id.
+    pub id: Root,
+    /// Bytes of its encoding.
+    pub bytes: usize,
+    /// Its sender.
+    pub sender: Address,
+}
+
+impl<'a> Prepared<'a> {
+    /// Encodes and hashes the transaction.
+    #[must_use]
+    pub fn new(tx: &'a Tx) -> Self {
+        let encoded = encode(tx);
+        Self { tx, id: Root(sha256(&encoded)), bytes: encoded.len(), sender: tx.sender() }
+    }
+}
+
 /// Gas that the bytes of a transaction cost whatever it does. Mirrors the gas table of the specification.
 #[must_use]
-pub fn intrinsic_gas(governed: &GovernedParams, tx: &Tx) -> u64 {
+pub fn intrinsic_gas(governed: &GovernedParams, prepared: &Prepared<'_>) -> u64 {
     let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
-    let signatures = match &tx.auth {
+    let signatures = match &prepared.tx.auth {
         Auth::Single { .. } => 1,
         Auth::Multi { signatures, .. } => count(signatures.len()),
     };
-    let mut accounts = BTreeSet::from([tx.sender()]);
-    let mut extra = 0u64;
-    match &tx.body.action {
-        Action::Transfer { to, .. } => {
-            accounts.insert(*to);
+    let (mut accounts, mut extra) = (1, 0u64);
+    match &prepared.tx.body.action {
+        Action::Transfer { to, .. } => accounts = if *to == prepared.sender { 1 } else { 2 },
+        Action::MultiTransfer { transfers } => {
+            let distinct: BTreeSet<&Address> =
+                transfers.iter().map(|(to, _)| to).chain([&prepared.sender]).collect();
+            accounts = distinct.len();
         }
-        Action::MultiTransfer { transfers } => accounts.extend(transfers.iter().map(|(to, _)| *to)),
         Action::Deploy { .. } | Action::Call { .. } => {}
         action => {
             extra = governed.get(Governed::GasStakeAction);
@@ -139,8 +163,8 @@ pub fn intrinsic_gas(governed: &GovernedParams, tx: &Tx) -> u64 {
     }
     let parts = [
         (Governed::GasSignature, signatures),
-        (Governed::GasByte, count(encode(tx).len())),
-        (Governed::GasAccountWrite, count(accounts.len())),
+        (Governed::GasByte, count(prepared.bytes)),
+        (Governed::GasAccountWrite, count(accounts)),
     ];
     parts.iter().fold(governed.get(Governed::GasTx).saturating_add(extra), |sum, (price, times)| {
         sum.saturating_add(governed.get(*price).saturating_mul(*times))
@@ -171,18 +195,18 @@ pub fn check<S: Store>(
     state: &State,
     app: &Overlay<'_, S>,
     context: &TxContext<'_>,
-    tx: &Tx,
+    prepared: &Prepared<'_>,
     gas_so_far: u64,
 ) -> Result<(), TxError> {
-    let body = &tx.body;
-    check_static(tx)?;
+    let body = &prepared.tx.body;
+    check_static(prepared)?;
     if body.chain_id != context.config.chain_id {
         return Err(TxError::ChainId(body.chain_id));
     }
     if body.valid_until < state.slot || body.valid_until > state.slot.saturating_add(MAX_VALID_AHEAD) {
         return Err(TxError::ValidUntil(body.valid_until));
     }
-    let account = app.account(&tx.sender());
+    let account = app.account(&prepared.sender);
     if body.nonce != account.nonce {
         return Err(TxError::Nonce { found: body.nonce, expected: account.nonce });
     }
@@ -192,7 +216,7 @@ pub fn check<S: Store>(
     if body.tip > body.max_fee {
         return Err(TxError::Tip);
     }
-    let intrinsic = intrinsic_gas(&state.params, tx);
+    let intrinsic = intrinsic_gas(&state.params, prepared);
     if body.gas_limit < intrinsic {
         return Err(TxError::IntrinsicGas(intrinsic));
     }
@@ -212,10 +236,11 @@ pub fn check<S: Store>(
 ///
 /// # Errors
 /// The rule that is broken.
-pub fn check_static(tx: &Tx) -> Result<(), TxError> {
+pub fn check_static(prepared: &Prepared<'_>) -> Result<(), TxError> {
+    let tx = prepared.tx;
     let limit =
         if matches!(tx.body.action, Action::Deploy { .. }) { MAX_DEPLOY_TX_BYTES } else { MAX_TX_BYTES };
-    if encode(tx).len() > limit {
+    if prepared.bytes > limit {
         return Err(TxError::Size);
     }
     let in_range = |field, holds| if holds { Ok(()) } else { Err(TxError::Range(field)) };
@@ -260,19 +285,50 @@ pub fn execute<S: Store>(
     state: &mut State,
     app: &mut Overlay<'_, S>,
     context: &TxContext<'_>,
-    tx: &Tx,
+    prepared: &Prepared<'_>,
 ) -> Executed {
-    let sender = tx.sender();
-    let body = &tx.body;
-    let created = created_accounts(app, &sender, &body.action);
-    let creation = state.params.get(Governed::GasAccountCreate).saturating_mul(created);
-    let needed = intrinsic_gas(&state.params, tx).saturating_add(creation);
-    let (status, gas_used) = if needed > body.gas_limit {
-        (Status::OutOfGas, body.gas_limit)
-    } else if act(state, app, context, &sender, &body.action).is_some() {
-        (Status::Done, needed)
-    } else {
-        (Status::Failed, needed)
+    let body = &prepared.tx.body;
+    let needed = needed_gas(&state.params, app, prepared);
+    let done = needed <= body.gas_limit && act(state, app, context, &prepared.sender, &body.action).is_some();
+    settle(app, context, prepared, needed, done)
+}
+
+/// As [`execute`] for a transfer, which changes nothing but accounts; `None` for any other action.
+pub fn execute_transfer<S: Store>(
+    state: &State,
+    app: &mut Overlay<'_, S>,
+    context: &TxContext<'_>,
+    prepared: &Prepared<'_>,
+) -> Option<Executed> {
+    let body = &prepared.tx.body;
+    let needed = needed_gas(&state.params, app, prepared);
+    let done = needed <= body.gas_limit;
+    if done {
+        transfer(app, &prepared.sender, &body.action)?;
+    }
+    Some(settle(app, context, prepared, needed, done))
+}
+
+fn needed_gas<S: Store>(governed: &GovernedParams, app: &Overlay<'_, S>, prepared: &Prepared<'_>) -> u64 {
+    let created = created_accounts(app, &prepared.sender, &prepared.tx.body.action);
+    let creation = governed.get(Governed::GasAccountCreate).saturating_mul(created);
+    intrinsic_gas(governed, prepared).saturating_add(creation)
+}
+
+/// Takes the fee, counts the nonce, writes the receipt.
+fn settle<S: Store>(
+    app: &mut Overlay<'_, S>,
+    context: &TxContext<'_>,
+    prepared: &Prepared<'_>,
+    needed: u64,
+    done: bool,
+) -> Executed {
+    let sender = prepared.sender;
+    let body = &prepared.tx.body;
+    let (status, gas_used) = match done {
+        _ if needed > body.gas_limit => (Status::OutOfGas, body.gas_limit),
+        true => (Status::Done, needed),
+        false => (Status::Failed, needed),
     };
     let burned = cost_up(gas_used, context.base_fee).unwrap_or(u64::MAX);
     let price = body.tip.min(body.max_fee.saturating_sub(context.base_fee));
@@ -283,7 +339,7 @@ pub fn execute<S: Store>(
     account.balance = account.balance.saturating_sub(fee_paid);
     app.put_account(&sender, &account);
     let receipt = Receipt {
-        tx_id: tx.id(),
+        tx_id: prepared.id,
         status: status.code(),
         gas_used,
         fee_paid,
@@ -295,12 +351,15 @@ pub fn execute<S: Store>(
 
 /// Accounts that the action would bring to be.
 fn created_accounts<S: Store>(app: &Overlay<'_, S>, sender: &Address, action: &Action) -> u64 {
-    let recipients: BTreeSet<Address> = match action {
-        Action::Transfer { to, .. } => [*to].into(),
-        Action::MultiTransfer { transfers } => transfers.iter().map(|(to, _)| *to).collect(),
-        _ => BTreeSet::new(),
+    let is_new = |to: &&Address| *to != sender && !app.has_account(to);
+    let new = match action {
+        Action::Transfer { to, .. } => usize::from(is_new(&to)),
+        Action::MultiTransfer { transfers } => {
+            let recipients: BTreeSet<&Address> = transfers.iter().map(|(to, _)| to).collect();
+            recipients.into_iter().filter(is_new).count()
+        }
+        _ => 0,
     };
-    let new = recipients.iter().filter(|to| *to != sender && !app.has_account(to)).count();
     u64::try_from(new).unwrap_or(u64::MAX)
 }
 
@@ -313,18 +372,7 @@ fn act<S: Store>(
     action: &Action,
 ) -> Option<()> {
     match action {
-        Action::Transfer { to, amount } => {
-            debit(app, sender, *amount);
-            app.credit(to, *amount);
-            Some(())
-        }
-        Action::MultiTransfer { transfers } => {
-            for (to, amount) in transfers {
-                debit(app, sender, *amount);
-                app.credit(to, *amount);
-            }
-            Some(())
-        }
+        Action::Transfer { .. } | Action::MultiTransfer { .. } => transfer(app, sender, action),
         Action::RegisterValidator {
             pubkey,
             proof,
@@ -366,6 +414,24 @@ fn act<S: Store>(
         | Action::Vote { .. }
         | Action::CancelProposal { .. } => None,
     }
+}
+
+/// Moves amounts; `None` when the action is no transfer.
+fn transfer<S: Store>(app: &mut Overlay<'_, S>, sender: &Address, action: &Action) -> Option<()> {
+    match action {
+        Action::Transfer { to, amount } => {
+            debit(app, sender, *amount);
+            app.credit(to, *amount);
+        }
+        Action::MultiTransfer { transfers } => {
+            for (to, amount) in transfers {
+                debit(app, sender, *amount);
+                app.credit(to, *amount);
+            }
+        }
+        _ => return None,
+    }
+    Some(())
 }
 
 /// Takes from an account what [`check`] found it has.

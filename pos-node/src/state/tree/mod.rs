@@ -7,6 +7,7 @@
 
 pub mod path;
 pub mod proof;
+pub mod range;
 pub mod update;
 
 use crate::types::{

@@ -366,7 +366,7 @@ fn transactions_that_may_not_be_in_a_block_are_named() {
         let mut state = chain.state.clone();
         let mut app = Overlay::new(&chain.store);
         state.advance_to(&chain.config.params, 1, &mut app);
-        match process_txs(&mut state, &mut app, &chain.config, &[tx], Address::ZERO) {
+        match process_txs(&mut state, &mut app, &chain.config, &[Prepared::new(&tx)], Address::ZERO) {
             Err(BlockError::Tx { position: 0, source }) => source,
             other => panic!("{other:?}"),
         }
