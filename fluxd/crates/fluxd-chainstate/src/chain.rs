@@ -4,8 +4,13 @@
 mod accept;
 mod activate;
 mod candidates;
+mod catch_up;
 mod control;
+mod import;
 mod open;
+mod prune;
+mod snapshot;
+mod verify;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -30,6 +35,9 @@ use crate::{
 };
 
 pub use accept::Accepted;
+pub use import::ImportProgress;
+pub use snapshot::SnapshotSummary;
+pub use verify::Verified;
 
 /// Result of an operation on the chain state.
 pub type Result<T> = std::result::Result<T, ChainError>;

@@ -20,7 +20,10 @@ mod reader;
 mod state;
 mod stats;
 
-pub use chain::{Accepted, Activation, ChainEvent, ChainState, Options, ValuePools};
+pub use chain::{
+    Accepted, Activation, ChainEvent, ChainState, ImportProgress, Options, SnapshotSummary, ValuePools,
+    Verified,
+};
 pub use checks::{check_confirm, check_scripts, check_shielded, check_start};
 pub use error::{AcceptError, ChainError, ConnectError, Invalid};
 pub use follow::{IndexKind, address_of};

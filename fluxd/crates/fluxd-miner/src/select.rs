@@ -16,10 +16,7 @@ use fluxd_consensus::check::{
     block::{MAX_BLOCK_SIGOPS, legacy_sigops},
 };
 use fluxd_fluxnode::collateral::{self, tier_of_coin};
-use fluxd_primitives::{
-    Amount, OutPoint, Transaction, TxId,
-    transaction::fluxnode::FluxnodeTx,
-};
+use fluxd_primitives::{Amount, OutPoint, Transaction, TxId, transaction::fluxnode::FluxnodeTx};
 use fluxd_script::{Flags, instruction::count_input_sigops};
 
 use crate::template::Settings;
@@ -245,7 +242,8 @@ impl<'a> Selecting<'a> {
         let welcome = match body {
             FluxnodeTx::Start(_) => self.chain.nodes().check_start(&outpoint, self.height).is_ok(),
             FluxnodeTx::Confirm(confirm) => {
-                fluxd_chainstate::connect::confirmed_key(params, self.chain.nodes(), self.height, confirm).is_ok()
+                fluxd_chainstate::connect::confirmed_key(params, self.chain.nodes(), self.height, confirm)
+                    .is_ok()
             }
             FluxnodeTx::Unknown(_) => false,
         };
@@ -278,8 +276,8 @@ impl<'a> Selecting<'a> {
         let params = self.chain.params();
         let Ok(fee) = check_values(params, tx, &coins, self.height) else { return Ok(false) };
         for (input, coin) in tx.inputs.iter().zip(&coins) {
-            sigops = sigops
-                .saturating_add(count_input_sigops(&coin.output.script_pubkey.0, &input.script_sig.0));
+            sigops =
+                sigops.saturating_add(count_input_sigops(&coin.output.script_pubkey.0, &input.script_sig.0));
         }
         if self.sigops.saturating_add(sigops) >= MAX_BLOCK_SIGOPS {
             return Ok(false);

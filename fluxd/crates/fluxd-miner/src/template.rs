@@ -160,10 +160,10 @@ fn coinbase(chain: &ChainState, height: u32, maker: &Maker, fees: i64) -> (Trans
             }
         }
     }
-    let own = TxOut { value: Amount::from_zat(rest.saturating_add(fees)), script_pubkey: maker.script.clone() };
-    let nodes = payments
-        .iter()
-        .map(|payment| TxOut { value: payment.amount, script_pubkey: payment.script.clone() });
+    let own =
+        TxOut { value: Amount::from_zat(rest.saturating_add(fees)), script_pubkey: maker.script.clone() };
+    let nodes =
+        payments.iter().map(|payment| TxOut { value: payment.amount, script_pubkey: payment.script.clone() });
     let funds = subsidy::fundings(params, height).map(|funding| TxOut {
         value: funding.amount,
         script_pubkey: params.funding_script(funding.address),

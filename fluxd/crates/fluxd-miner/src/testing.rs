@@ -37,13 +37,7 @@ const SPACING: i64 = 30;
 #[must_use]
 pub fn params() -> Params {
     let mut params = Params::of(Network::Regtest);
-    for upgrade in [
-        Upgrade::Acadia,
-        Upgrade::Kamata,
-        Upgrade::Flux,
-        Upgrade::Halving,
-        Upgrade::P2shNodes,
-    ] {
+    for upgrade in [Upgrade::Acadia, Upgrade::Kamata, Upgrade::Flux, Upgrade::Halving, Upgrade::P2shNodes] {
         params = params.with_activation(upgrade, 1);
     }
     params = params.with_activation(Upgrade::Pon, PON_FROM);
@@ -91,8 +85,7 @@ impl Key {
         let parts = SighashParts::new(tx);
         let mut scripts = Vec::new();
         for (index, output) in spent.iter().enumerate() {
-            let signed =
-                SignedInput { index, script_code: &output.script_pubkey.0, amount: output.value };
+            let signed = SignedInput { index, script_code: &output.script_pubkey.0, amount: output.value };
             let hash = signature_hash(tx, &parts, Some(signed), sighash::ALL, branch_id).unwrap_or_default();
             let signature = secp256k1::ecdsa::sign(Message::from_digest(hash.0), &self.secret);
             let der = [&signature.serialize_der()[..], &[1]].concat();
@@ -108,7 +101,13 @@ impl Key {
 /// The collateral of a tier after its transition.
 #[must_use]
 pub fn collateral(tier: Tier) -> Amount {
-    Amount::from_zat(COIN * match tier { Tier::Cumulus => 1_000, Tier::Nimbus => 12_500, Tier::Stratus => 40_000 })
+    Amount::from_zat(
+        COIN * match tier {
+            Tier::Cumulus => 1_000,
+            Tier::Nimbus => 12_500,
+            Tier::Stratus => 40_000,
+        },
+    )
 }
 
 /// A chain that grows block by block.

@@ -8,6 +8,7 @@ use fluxd_shielded::{SaplingTree, SproutTree};
 
 use crate::{
     coins::Coins,
+    error::RowError,
     nodes::{self, NodeList},
     schema::{self, BlockRow, FileInfo, Table, Tip},
 };
@@ -88,6 +89,26 @@ impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// Sets what is known about a block as another store knew it, without where its body lies.
+    ///
+    /// # Errors
+    /// The bytes are not such a row.
+    pub fn put_bare_block(&mut self, key: &[u8], row: &[u8]) -> Result<(), RowError> {
+        let hash = BlockHash::from_bytes(key)?;
+        let block = schema::read_block_row(row)?;
+        self.put_block(&hash, &BlockRow { block: None, undo_offset: None, ..block });
+        Ok(())
+    }
+
+    /// Sets or clears a mark that survives restarts.
+    pub fn set_flag(&mut self, name: &str, on: bool) {
+        self.set(Table::Meta, &schema::flag_key(name), on.then(Vec::new));
+    }
+
+    pub(crate) fn remove_file(&mut self, number: u32) {
+        self.set(Table::Files, &schema::number_key(number), None);
     }
 
     pub(crate) fn put_file(&mut self, number: u32, info: &FileInfo) {

@@ -200,6 +200,35 @@ impl FlatFiles {
         self.current = self.current.max(position.file);
     }
 
+    pub(crate) fn infos(&self) -> Vec<(u32, FileInfo)> {
+        self.infos.iter().map(|(number, info)| (*number, *info)).collect()
+    }
+
+    /// Forgets files; the one that new blocks go to is not among them.
+    pub(crate) fn forget(&mut self, numbers: &[u32]) {
+        for number in numbers.iter().filter(|number| **number != self.current) {
+            self.infos.remove(number);
+            self.changed.remove(number);
+        }
+    }
+
+    /// Deletes the files below the lowest that is known: they were forgotten.
+    pub(crate) fn delete_forgotten(&mut self) -> Result<()> {
+        let Some((lowest, _)) = self.infos.first_key_value() else { return Ok(()) };
+        for number in self.reader.numbers()?.range(..lowest) {
+            for path in [self.reader.block_path(*number), self.reader.undo_path(*number)] {
+                self.unsynced.remove(&path);
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(file_error(&path, error));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Makes everything that was appended survive a power failure, and returns the rows that say so.
     pub(crate) fn sync(&mut self) -> Result<Vec<(u32, FileInfo)>> {
         while let Some((path, file)) = self.unsynced.pop_first() {

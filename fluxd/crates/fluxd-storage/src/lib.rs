@@ -92,6 +92,20 @@ impl Store {
         Self::prepare(Backend::in_memory(), dir, identity)
     }
 
+    /// Deletes the tables in a folder; the flat files stay. Nothing may have them open.
+    ///
+    /// # Errors
+    /// They cannot be deleted.
+    pub fn delete_tables(dir: &Path) -> Result<()> {
+        let path = dir.join(TABLES);
+        match std::fs::remove_dir_all(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::File { path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn prepare(backend: Backend, dir: &Path, identity: &Identity<'_>) -> Result<Self> {
         let view = View(backend.snapshot());
         let wanted = format!("{} {}", identity.network, identity.genesis);
@@ -150,6 +164,25 @@ impl Store {
     /// Takes a block over that [`StoreReader::scan`] found in a file which the tables do not name yet.
     pub fn adopt_block(&mut self, position: Position, block: &Block, height: u32) {
         self.files.adopt_block(position, block, height);
+    }
+
+    /// What the flat files hold, by number.
+    #[must_use]
+    pub fn files(&self) -> Vec<(u32, FileInfo)> {
+        self.files.infos()
+    }
+
+    /// Writes a batch that does not name what lies in some flat files any more, then deletes these files.
+    ///
+    /// # Errors
+    /// As [`Self::commit`], or a file cannot be deleted.
+    pub fn commit_without_files(&mut self, mut batch: Batch, numbers: &[u32]) -> Result<()> {
+        for number in numbers {
+            batch.remove_file(*number);
+        }
+        self.files.forget(numbers);
+        self.commit(batch, Durability::Synced)?;
+        self.write(|store| store.files.delete_forgotten())
     }
 
     /// Syncs what was appended, then writes the batch, all of it or nothing.

@@ -159,6 +159,14 @@ impl View {
         Ok(found)
     }
 
+    /// True when a mark is set.
+    ///
+    /// # Errors
+    /// See [`View`].
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        Ok(self.0.get(Table::Meta, &schema::flag_key(name))?.is_some())
+    }
+
     /// Every row as it lies in the store, in order: for snapshots and comparisons.
     ///
     /// # Errors

@@ -16,6 +16,7 @@
 //! | nodes             | u8 list, outpoint 36            | a fluxnode: list 0 started, 1 DoS, 2 confirmed     | 1     |
 //! | delegates         | outpoint 36                     | list of public keys                                | 1     |
 //! | node_undo         | block hash 32                   | what takes the block's changes of nodes back       | 1     |
+//! | meta              | `flag:` name                    | nothing: the mark is set                           | 1     |
 //! | meta              | `index:` name                   | hash 32, u32 height: how far an index is           | 1     |
 //! | tx_index          | transaction id 32               | block hash 32, u32 place in the block              | 1     |
 //! | spent_index       | outpoint 36                     | spending id 32, u32 input, u32 height, i64 value, then address 21 where one is known | 1 |
@@ -240,6 +241,10 @@ impl FileInfo {
 
 pub(crate) fn number_key(number: u32) -> [u8; 4] {
     number.to_be_bytes()
+}
+
+pub(crate) fn flag_key(name: &str) -> Vec<u8> {
+    [b"flag:", name.as_bytes()].concat()
 }
 
 pub(crate) fn node_key(list: NodeList, outpoint: &OutPoint) -> Vec<u8> {

@@ -54,16 +54,26 @@ struct Step {
 
 /// Everything that the open group did.
 #[derive(Default)]
-struct Steps {
+pub(super) struct Steps {
     disconnected: Vec<Step>,
     connected: Vec<Step>,
 }
 
 /// Why a group of blocks was not connected.
-enum GroupFailure {
+pub(super) enum GroupFailure {
     /// The block at this place breaks a rule.
     Invalid(usize, Invalid),
     Local(ChainError),
+}
+
+impl GroupFailure {
+    /// What a block breaks, in words; the error where nobody is to blame.
+    pub(super) fn describe(self) -> Result<String> {
+        match self {
+            Self::Invalid(place, invalid) => Ok(format!("block {place} of the group: {}", invalid.reason())),
+            Self::Local(error) => Err(error),
+        }
+    }
 }
 
 impl ChainState {
@@ -283,7 +293,7 @@ impl ChainState {
         Ok(())
     }
 
-    fn perform(
+    pub(super) fn perform(
         &mut self,
         fork: BlockId,
         path: &[BlockId],
@@ -412,7 +422,7 @@ impl ChainState {
     }
 
     /// Forgets everything that the open group did.
-    fn drop_group(&mut self, steps: Steps, before: (crate::state::Group, ValuePools)) {
+    pub(super) fn drop_group(&mut self, steps: Steps, before: (crate::state::Group, ValuePools)) {
         for step in steps.connected.into_iter().rev().chain(steps.disconnected.into_iter().rev()) {
             self.nodes.revert(step.nodes);
         }
@@ -477,7 +487,7 @@ impl ChainState {
             });
         }
         self.candidates.prune(self.index.entry(self.index.tip()).work());
-        Ok(())
+        self.prune().map(|_| ())
     }
 
     fn write_connected(&mut self, batch: &mut Batch, step: &Step) -> Result<()> {
@@ -508,7 +518,7 @@ impl ChainState {
         last.map_or_else(|| i64::from(self.index.entry(self.index.tip()).time()), i64::from)
     }
 
-    fn write_rows(&mut self, batch: &mut Batch) {
+    pub(super) fn write_rows(&mut self, batch: &mut Batch) {
         let rows: HashMap<BlockId, _> = std::mem::take(&mut self.rows);
         for (id, row) in rows {
             batch.put_block(&self.index.entry(id).hash(), &row);

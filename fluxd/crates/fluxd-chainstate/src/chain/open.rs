@@ -9,7 +9,7 @@ use fluxd_primitives::{Amount, OutPoint};
 use fluxd_storage::{Batch, BlockRow, Durability, NodeList, Store, Tip, Validity, View};
 
 use crate::{
-    chain::{Bodies, Candidates, ChainState, Options, Result, ValuePools},
+    chain::{Bodies, Candidates, ChainState, Options, Result, ValuePools, snapshot},
     error::ChainError,
     follow::Followers,
     index::{HeaderIndex, NewEntry},
@@ -17,6 +17,9 @@ use crate::{
 };
 
 pub(super) fn open(mut store: Store, params: Arc<Params>, options: Options) -> Result<ChainState> {
+    if snapshot::is_marked(&store)? {
+        return Err(ChainError::Snapshot("its import into this folder did not finish"));
+    }
     if store.view().tip()?.is_none() {
         create(&mut store, &params)?;
     }

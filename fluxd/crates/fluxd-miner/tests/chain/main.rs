@@ -1,3 +1,5 @@
-//! Chains with fluxnodes on a private network where every upgrade is active: two chain states that must agree.
+//! Chains with fluxnodes on a private network where every upgrade is active: chain states that must agree.
 
+mod common;
+mod stored;
 mod sync;
