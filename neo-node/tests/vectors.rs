@@ -5,6 +5,8 @@ use shared_vendor::testing::vectors::{self, Cases, Claim, File};
 
 #[path = "vectors/consensus.rs"]
 mod consensus;
+#[path = "vectors/chain.rs"]
+mod chain;
 #[path = "vectors/contracts.rs"]
 mod contracts;
 #[path = "vectors/core.rs"]
@@ -30,8 +32,8 @@ fn claim(file: &File<'_>) -> Option<Claim> {
     let (folder, _) = file.path.split_once('/')?;
     match folder {
         "core" => core_vectors::claim(file),
-        "bench" => Some(Claim::NotRun("no ledger yet: blocks are not executed")),
-        "chains" => ledger::claim(file).or(Some(Claim::NotRun("no ledger yet: blocks are not executed"))),
+        "bench" => Some(Claim::NotRun("a benchmark: run by the bench `import`")),
+        "chains" => chains(file),
         "manifest" | "native-csharp" => contracts::claim(file),
         "recorded" => recorded(file),
         "rpc-csharp" => Some(Claim::NotRun("the RPC server is not built yet")),
@@ -43,19 +45,32 @@ fn claim(file: &File<'_>) -> Option<Claim> {
 
 /// Runners of recorded files; several may look at different sides of one file.
 const RECORDED: &[fn(&File<'_>) -> Option<Claim>] =
-    &[ledger::claim, consensus::claim, invoke::claim, contracts::claim, state_root::claim, p2p::claim, wallet::claim];
+    &[ledger::claim, chain::claim, consensus::claim, invoke::claim, contracts::claim, state_root::claim, p2p::claim, wallet::claim];
+
+/// Runners of chains.
+const CHAINS: &[fn(&File<'_>) -> Option<Claim>] = &[ledger::claim, chain::claim];
 
 fn recorded(file: &File<'_>) -> Option<Claim> {
+    let run = |file: &File<'_>, cases: &mut Cases| run_all(RECORDED, file, cases);
     let claims: Vec<_> = RECORDED.iter().filter_map(|claim| claim(file)).collect();
     if claims.iter().any(|claim| matches!(claim, Claim::Run(_))) {
-        return Some(Claim::Run(run_recorded));
+        return Some(Claim::Run(run));
     }
-    let reason = "contracts, ledger, network and consensus are not built yet";
+    let reason = "network and RPC are not built yet";
     Some(claims.into_iter().next().unwrap_or(Claim::NotRun(reason)))
 }
 
-fn run_recorded(file: &File<'_>, cases: &mut Cases) {
-    for claim in RECORDED.iter().filter_map(|claim| claim(file)) {
+fn chains(file: &File<'_>) -> Option<Claim> {
+    let known = CHAINS.iter().any(|claim| claim(file).is_some());
+    if known {
+        Some(Claim::Run(|file, cases| run_all(CHAINS, file, cases)))
+    } else {
+        Some(Claim::NotRun("belongs to the chain beside it"))
+    }
+}
+
+fn run_all(claims: &[fn(&File<'_>) -> Option<Claim>], file: &File<'_>, cases: &mut Cases) {
+    for claim in claims.iter().filter_map(|claim| claim(file)) {
         if let Claim::Run(run) = claim {
             run(file, cases);
         }
