@@ -4,9 +4,9 @@
 use crate::{
     state::{
         app::{Store, overlay::Changes},
-        tree::{Node, path::Path},
+        tree::{Node, Nodes, path::Path},
     },
-    storage::{Database, batch::Writes},
+    storage::{Database, FoldedState, batch::Writes},
     types::{
         codec::{decode, encode},
         primitives::Root,
@@ -102,6 +102,15 @@ impl Layers {
     }
 }
 
+/// The tree of the state on disk.
+pub struct Base<'a, D>(pub &'a D);
+
+impl<D: FoldedState> Nodes for Base<'_, D> {
+    fn node(&self, path: &Path) -> Option<Node> {
+        self.0.node(&path.to_bytes()).and_then(|bytes| decode(&bytes, MAX_NODE_BYTES).ok())
+    }
+}
+
 /// Changes as rows for the database.
 #[must_use]
 pub fn rows(changes: Changes) -> (Writes, Writes) {
@@ -150,7 +159,7 @@ impl<D: Database> Store for View<'_, D> {
     fn node(&self, path: &Path) -> Option<Node> {
         match self.layers.nodes.get(path).and_then(|versions| self.newest(versions)) {
             Some(node) => node.clone(),
-            None => self.base.node(&path.to_bytes()).and_then(|bytes| decode(&bytes, MAX_NODE_BYTES).ok()),
+            None => Base(self.base).node(path),
         }
     }
 }

@@ -2,19 +2,21 @@
 //! [`MemoryDatabase::sync`].
 
 use super::{
-    Database,
-    batch::{Batch, Entry, StateRow, StoredBlock, TxPlace, Writes},
+    Database, FoldedState,
+    batch::{Batch, Entry, StateRow, StoredBlock, TxPlace},
     schema::StoreError,
 };
 use crate::types::{
     operation::Checkpoint,
     primitives::{Root, Slot},
+    ssz::sha256,
 };
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
+/// What a database in memory holds.
 #[derive(Debug, Clone, Default)]
-struct Rows {
-    values: BTreeMap<Vec<u8>, Vec<u8>>,
+pub struct Rows {
+    values: BTreeMap<[u8; 32], Entry>,
     nodes: BTreeMap<Vec<u8>, Vec<u8>>,
     state: BTreeMap<(u32, u32), Vec<u8>>,
     blocks: BTreeMap<Root, Arc<StoredBlock>>,
@@ -58,8 +60,18 @@ impl Rows {
             self.set_canonical(*slot, *root);
         }
         if let Some(fold) = &batch.fold {
-            write(&mut self.values, &fold.values);
-            write(&mut self.nodes, &fold.nodes);
+            for (key, value) in &fold.values {
+                match value {
+                    Some(value) => self.values.insert(sha256(key), (key.clone(), value.clone())),
+                    None => self.values.remove(&sha256(key)),
+                };
+            }
+            for (path, node) in &fold.nodes {
+                match node {
+                    Some(node) => self.nodes.insert(path.clone(), node.clone()),
+                    None => self.nodes.remove(path),
+                };
+            }
             for (part, piece, bytes) in &fold.state {
                 if bytes.is_empty() {
                     self.state.remove(&(*part, *piece));
@@ -97,28 +109,52 @@ impl Rows {
     }
 }
 
-fn write(rows: &mut BTreeMap<Vec<u8>, Vec<u8>>, writes: &Writes) {
-    for (key, value) in writes {
-        match value {
-            Some(value) => rows.insert(key.clone(), value.clone()),
-            None => rows.remove(key),
-        };
+impl FoldedState for Rows {
+    fn node(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.nodes.get(path).cloned()
+    }
+
+    fn folded(&self) -> Result<Option<Root>, StoreError> {
+        Ok(self.folded)
+    }
+
+    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError> {
+        Ok(self.state.iter().map(|((part, piece), bytes)| (*part, *piece, bytes.clone())).collect())
+    }
+
+    fn entries_from(&self, first: &[u8; 32], limit: u32) -> Result<Vec<Entry>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.values.range(*first..).take(limit).map(|(_, entry)| entry.clone()).collect())
+    }
+}
+
+impl FoldedState for MemoryDatabase {
+    fn node(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.live.node(path)
+    }
+
+    fn folded(&self) -> Result<Option<Root>, StoreError> {
+        self.live.folded()
+    }
+
+    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError> {
+        self.live.state_rows()
+    }
+
+    fn entries_from(&self, first: &[u8; 32], limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.live.entries_from(first, limit)
     }
 }
 
 impl Database for MemoryDatabase {
+    type Snapshot = Rows;
+
+    fn snapshot(&self) -> Result<Rows, StoreError> {
+        Ok(self.live.clone())
+    }
+
     fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.live.values.get(key).cloned()
-    }
-
-    fn node(&self, path: &[u8]) -> Option<Vec<u8>> {
-        self.live.nodes.get(path).cloned()
-    }
-
-    fn entries_after(&self, after: &[u8], limit: u32) -> Result<Vec<Entry>, StoreError> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let rows = self.live.values.range::<[u8], _>((Bound::Excluded(after), Bound::Unbounded));
-        Ok(rows.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
+        self.live.values.get(&sha256(key)).map(|(_, value)| value.clone())
     }
 
     fn health(&self) -> Result<(), StoreError> {
@@ -129,14 +165,6 @@ impl Database for MemoryDatabase {
         self.live.apply(&batch);
         self.since_sync.push(batch);
         Ok(())
-    }
-
-    fn folded(&self) -> Result<Option<Root>, StoreError> {
-        Ok(self.live.folded)
-    }
-
-    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError> {
-        Ok(self.live.state.iter().map(|((part, piece), bytes)| (*part, *piece, bytes.clone())).collect())
     }
 
     fn finalized(&self) -> Result<Option<Checkpoint>, StoreError> {

@@ -21,20 +21,44 @@ use crate::types::{
 };
 use std::sync::Arc;
 
-/// The rows of a chain. Reads of the state answer from the folded block; a read that fails answers nothing and is
-/// remembered by [`Database::health`], which must be asked before anything is concluded from an absence.
-pub trait Database {
-    /// Value of an application key.
-    fn value(&self, key: &[u8]) -> Option<Vec<u8>>;
-
-    /// Encoded node of the application tree at an encoded path.
+/// The one state on disk: the folded block's.
+pub trait FoldedState {
+    /// Encoded node of the application tree at an encoded path; absent also when the read fails.
     fn node(&self, path: &[u8]) -> Option<Vec<u8>>;
 
-    /// Application entries with keys after a given one, in the order of keys, at most `limit`.
+    /// The folded block; none in an empty database.
     ///
     /// # Errors
     /// The engine failed.
-    fn entries_after(&self, after: &[u8], limit: u32) -> Result<Vec<Entry>, StoreError>;
+    fn folded(&self) -> Result<Option<Root>, StoreError>;
+
+    /// All rows of the consensus state, in order.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError>;
+
+    /// Application entries whose keys hash to `first` or more, in the order of the hashes, at most `limit`.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn entries_from(&self, first: &[u8; 32], limit: u32) -> Result<Vec<Entry>, StoreError>;
+}
+
+/// The rows of a chain. Reads of the state answer from the folded block; a read that fails answers nothing and is
+/// remembered by [`Database::health`], which must be asked before anything is concluded from an absence.
+pub trait Database: FoldedState {
+    /// The folded state at one moment.
+    type Snapshot: FoldedState + Send;
+
+    /// The folded state as it is now, readable while commits go on.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn snapshot(&self) -> Result<Self::Snapshot, StoreError>;
+
+    /// Value of an application key.
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>>;
 
     /// The first failure of a read so far.
     ///
@@ -47,18 +71,6 @@ pub trait Database {
     /// # Errors
     /// The engine failed: the process should end, and nothing of the batch is there when it starts again.
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError>;
-
-    /// The folded block; none in an empty database.
-    ///
-    /// # Errors
-    /// The engine failed.
-    fn folded(&self) -> Result<Option<Root>, StoreError>;
-
-    /// All rows of the folded block's consensus state, in order.
-    ///
-    /// # Errors
-    /// The engine failed.
-    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError>;
 
     /// The final checkpoint as of the last commit that named one.
     ///

@@ -42,7 +42,8 @@ pub const CHAIN_APPLICATION_ID: i32 = 0x504f_5343;
 /// - `canonical(slot, root)`: the head's chain.
 /// - `tx_place(id8, slot, position)`: first 8 bytes of ids of transactions of the head's chain.
 /// - `state(part, piece, bytes)`: consensus state of the folded block.
-/// - `kv(key, value)`, `node(path, bytes)`: application state of the folded block and its tree by path.
+/// - `kv(hash, key, value)`, `node(path, bytes)`: application state of the folded block, by SHA-256 of the key, and its
+///   tree by path.
 /// - `history(key, slot, value)`: value of a key before the block of that slot; archives only.
 /// - `certificate(epoch, bytes)`: finality certificates.
 pub const CHAIN_STEPS: &[&str] = &["
@@ -58,7 +59,7 @@ pub const CHAIN_STEPS: &[&str] = &["
     CREATE TABLE state (
         part INTEGER NOT NULL, piece INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (part, piece)
     ) WITHOUT ROWID;
-    CREATE TABLE kv (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE kv (hash BLOB PRIMARY KEY, key BLOB NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE node (path BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE history (key BLOB NOT NULL, slot BLOB NOT NULL, value BLOB, PRIMARY KEY (key, slot)) WITHOUT ROWID;
     CREATE TABLE certificate (epoch BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID;

@@ -2,7 +2,7 @@
 //! through the same connection, so they see what was committed.
 
 use super::{
-    Database,
+    Database, FoldedState,
     batch::{Batch, Entry, Fold, StateRow, StoredBlock, TxPlace, Writes},
     schema::{CHAIN_APPLICATION_ID, CHAIN_STEPS, Durability, StoreError, open},
     signed::{fixed, number, stored},
@@ -12,9 +12,10 @@ use crate::types::{
     codec::{decode, encode},
     operation::Checkpoint,
     primitives::{List, Root, Slot},
+    ssz::sha256,
     transaction::{Receipt, Tx},
 };
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
 use std::{cell::RefCell, path::Path, sync::Arc};
 
 /// Statements kept prepared.
@@ -110,7 +111,7 @@ impl SqliteDatabase {
         let mut statement = self.connection.prepare_cached(sql)?;
         match statement.query_row(params![key, number(slot)], |row| row.get(0)).optional()? {
             Some(before) => Ok(before),
-            None => self.row("SELECT value FROM kv WHERE key = ?1", key),
+            None => self.row("SELECT value FROM kv WHERE hash = ?1", &sha256(key)),
         }
     }
 
@@ -260,10 +261,11 @@ fn write_fold(
     match history {
         History::Archive => {
             let mut keep = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO history (key, slot, value) SELECT ?1, ?2, (SELECT value FROM kv WHERE key = ?1)",
+                "INSERT OR REPLACE INTO history (key, slot, value)
+                 SELECT ?1, ?2, (SELECT value FROM kv WHERE hash = ?3)",
             )?;
             for (key, _) in &fold.values {
-                keep.execute(params![key, number(slot)])?;
+                keep.execute(params![key, number(slot), sha256(key)])?;
             }
         }
         History::Slots(kept) => {
@@ -271,9 +273,9 @@ fn write_fold(
             transaction.prepare_cached("DELETE FROM body WHERE slot < ?1")?.execute([number(oldest)])?;
         }
     }
-    write_rows(transaction, "kv", "key", "value", &fold.values)?;
+    write_values(transaction, &fold.values)?;
     at_step(Step::Values);
-    write_rows(transaction, "node", "path", "bytes", &fold.nodes)?;
+    write_nodes(transaction, &fold.nodes)?;
     at_step(Step::Nodes);
     for (part, piece, bytes) in &fold.state {
         if bytes.is_empty() {
@@ -289,20 +291,29 @@ fn write_fold(
     Ok(())
 }
 
-fn write_rows(
-    transaction: &Transaction<'_>,
-    table: &str,
-    key: &str,
-    value: &str,
-    writes: &Writes,
-) -> Result<(), StoreError> {
-    let mut insert = transaction
-        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} ({key}, {value}) VALUES (?1, ?2)"))?;
-    let mut delete = transaction.prepare_cached(&format!("DELETE FROM {table} WHERE {key} = ?1"))?;
-    for (key, value) in writes {
+fn write_values(transaction: &Transaction<'_>, writes: &Writes) -> Result<(), StoreError> {
+    let mut insert =
+        transaction.prepare_cached("INSERT OR REPLACE INTO kv (hash, key, value) VALUES (?1, ?2, ?3)")?;
+    let mut delete = transaction.prepare_cached("DELETE FROM kv WHERE hash = ?1")?;
+    let mut sorted: Vec<_> = writes.iter().map(|(key, value)| (sha256(key), key, value)).collect();
+    sorted.sort_unstable_by_key(|(hash, ..)| *hash); // neighbours share pages
+    for (hash, key, value) in sorted {
         match value {
-            Some(value) => insert.execute(params![key, value])?,
-            None => delete.execute([key])?,
+            Some(value) => insert.execute(params![hash, key, value])?,
+            None => delete.execute([hash])?,
+        };
+    }
+    Ok(())
+}
+
+fn write_nodes(transaction: &Transaction<'_>, writes: &Writes) -> Result<(), StoreError> {
+    let mut insert =
+        transaction.prepare_cached("INSERT OR REPLACE INTO node (path, bytes) VALUES (?1, ?2)")?;
+    let mut delete = transaction.prepare_cached("DELETE FROM node WHERE path = ?1")?;
+    for (path, bytes) in writes {
+        match bytes {
+            Some(bytes) => insert.execute(params![path, bytes])?,
+            None => delete.execute([path])?,
         };
     }
     Ok(())
@@ -334,20 +345,84 @@ fn root_of(bytes: Option<Vec<u8>>) -> Result<Option<Root>, StoreError> {
     bytes.map(|bytes| bytes.try_into().map(Root).map_err(|_| StoreError::Malformed("root"))).transpose()
 }
 
-impl Database for SqliteDatabase {
-    fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.read("SELECT value FROM kv WHERE key = ?1", key)
+/// The folded state read through some connection.
+fn folded(connection: &Connection) -> Result<Option<Root>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = 'folded'")?;
+    root_of(statement.query_row([], |row| row.get(0)).optional()?)
+}
+
+fn state_rows(connection: &Connection) -> Result<Vec<StateRow>, StoreError> {
+    let sql = "SELECT part, piece, bytes FROM state ORDER BY part, piece";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn entries_from(connection: &Connection, first: &[u8; 32], limit: u32) -> Result<Vec<Entry>, StoreError> {
+    let sql = "SELECT key, value FROM kv WHERE hash >= ?1 ORDER BY hash LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map(params![first, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The folded state as it was when the snapshot was taken, on a connection of its own: commits go on beside it.
+#[derive(Debug)]
+pub struct SqliteSnapshot {
+    connection: Connection,
+}
+
+impl FoldedState for SqliteSnapshot {
+    fn node(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let sql = "SELECT bytes FROM node WHERE path = ?1";
+        let mut statement = self.connection.prepare_cached(sql).ok()?;
+        statement.query_row([path], |row| row.get(0)).optional().ok().flatten()
     }
 
+    fn folded(&self) -> Result<Option<Root>, StoreError> {
+        folded(&self.connection)
+    }
+
+    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError> {
+        state_rows(&self.connection)
+    }
+
+    fn entries_from(&self, first: &[u8; 32], limit: u32) -> Result<Vec<Entry>, StoreError> {
+        entries_from(&self.connection, first, limit)
+    }
+}
+
+impl FoldedState for SqliteDatabase {
     fn node(&self, path: &[u8]) -> Option<Vec<u8>> {
         self.read("SELECT bytes FROM node WHERE path = ?1", path)
     }
 
-    fn entries_after(&self, after: &[u8], limit: u32) -> Result<Vec<Entry>, StoreError> {
-        let sql = "SELECT key, value FROM kv WHERE key > ?1 ORDER BY key LIMIT ?2";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params![after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    fn folded(&self) -> Result<Option<Root>, StoreError> {
+        folded(&self.connection)
+    }
+
+    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError> {
+        state_rows(&self.connection)
+    }
+
+    fn entries_from(&self, first: &[u8; 32], limit: u32) -> Result<Vec<Entry>, StoreError> {
+        entries_from(&self.connection, first, limit)
+    }
+}
+
+impl Database for SqliteDatabase {
+    type Snapshot = SqliteSnapshot;
+
+    fn snapshot(&self) -> Result<SqliteSnapshot, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let path = self.connection.path().ok_or(StoreError::Malformed("path"))?;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.execute_batch("BEGIN")?;
+        folded(&connection)?; // the first read fixes what the transaction sees
+        Ok(SqliteSnapshot { connection })
+    }
+
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.read("SELECT value FROM kv WHERE hash = ?1", &sha256(key))
     }
 
     fn health(&self) -> Result<(), StoreError> {
@@ -362,17 +437,6 @@ impl Database for SqliteDatabase {
         let result = self.write(&batch);
         self.poisoned = result.is_err();
         result
-    }
-
-    fn folded(&self) -> Result<Option<Root>, StoreError> {
-        root_of(self.meta("folded")?)
-    }
-
-    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError> {
-        let sql = "SELECT part, piece, bytes FROM state ORDER BY part, piece";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     fn finalized(&self) -> Result<Option<Checkpoint>, StoreError> {

@@ -5,7 +5,7 @@ use super::tests::{Net, config, start, verifier};
 use super::*;
 use crate::{
     state::{app::Overlay, transition::slot::Application},
-    storage::{History, SqliteDatabase, sqlite::Step},
+    storage::{FoldedState, History, SqliteDatabase, sqlite::Step},
     types::{block::SignedBlock, transaction::Tx},
 };
 use std::{

@@ -2,9 +2,10 @@
 //! out, and every change is committed to the database before it counts. No I/O but through [`Database`]; time is an
 //! argument. Mirrors the `Store` of `specs/phase0/fork-choice.md` with execution and storage around it.
 //!
-//! [`import`] takes blocks, [`votes`] takes everything that is gossiped singly, [`produce`] serves validators,
+//! [`import`] takes blocks, [`checkpoint`] starts from a final one, [`votes`] takes everything that is gossiped singly, [`produce`] serves validators,
 //! [`states`] keeps states and answers questions about them.
 
+pub mod checkpoint;
 pub mod import;
 pub mod produce;
 pub mod states;
@@ -408,14 +409,12 @@ impl<D: Database> Chain<D> {
     /// # Errors
     /// The database failed, or what does not fit.
     pub fn verify_database(&self) -> Result<(), ChainError> {
-        let (mut leaves, mut after) = (Vec::new(), Vec::new());
-        loop {
-            let entries = self.db.entries_after(&after, ENTRIES_AT_ONCE)?;
-            let Some((last, _)) = entries.last() else { break };
-            after.clone_from(last);
+        let (mut leaves, mut next) = (Vec::new(), Some([0; 32]));
+        while let Some(first) = next {
+            let entries = self.db.entries_from(&first, ENTRIES_AT_ONCE)?;
             leaves.extend(entries.iter().map(|(key, value)| (sha256(key), Some(sha256(value)))));
+            next = entries.last().and_then(|(key, _)| tree::path::successor(&sha256(key)));
         }
-        leaves.sort_unstable();
         let fresh = tree::update::update_hashed(&tree::MemoryNodes::default(), &leaves);
         for (path, node) in &fresh.writes {
             if self.db.node(&path.to_bytes()) != node.as_ref().map(encode) {

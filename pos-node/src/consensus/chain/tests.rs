@@ -1,6 +1,7 @@
 //! One chain driven by all validators at once, with real signatures.
 
 use super::{
+    checkpoint::{Anchor, CheckpointError, StatePiece},
     import::{Import, ImportError},
     produce::Proposal,
     votes::VoteError,
@@ -339,4 +340,53 @@ fn what_does_not_fit_is_told_apart() {
     forged.signature = Signature::ZERO;
     let verdicts = net.chain.on_attestations(&[forged, vote]);
     assert_eq!(verdicts, [Err(VoteError::Signature), Ok(())]);
+}
+
+#[test]
+fn a_new_node_starts_from_provable_pieces_of_a_final_state_and_follows() {
+    let mut net = Net::new();
+    for slot in 1..=34 {
+        let tx = net.transfer(1, POS);
+        net.slot(slot, vec![tx]);
+    }
+    while net.chain.fold_next().expect("memory") {}
+    let (block, state) = net.chain.folded().expect("memory");
+    let checkpoint = net.chain.finalized();
+    assert_eq!(block.root(), checkpoint.root);
+    let snapshot = net.chain.db.snapshot().expect("memory");
+    let app_root = {
+        let layers = Layers::default();
+        let view = layers.view(&net.chain.db, &Root::ZERO);
+        Overlay::new(&view).root()
+    };
+    assert_eq!(state.combined_root(&config().params, &app_root), block.header.header.state_root);
+    let (mut entries, mut next, mut pieces) = (Vec::new(), Some([0; 32]), 0);
+    while let Some(first) = next {
+        let piece = StatePiece::read(&snapshot, &first, 300).expect("memory");
+        next = piece.verify(&app_root, &first).expect("a good piece");
+        assert!(piece.verify(&Root::ZERO, &first).is_err());
+        entries.extend(piece.entries.into_vec());
+        pieces += 1;
+    }
+    assert!(pieces > 5, "{pieces} pieces");
+    let anchor = Anchor { checkpoint, block, state: State::clone(&state), entries };
+    let exported = net.chain.export().expect("memory").expect("folded");
+    assert_eq!((&exported.entries, &exported.state), (&anchor.entries, &anchor.state));
+    let start = |anchor| Chain::from_checkpoint(config(), anchor, MemoryDatabase::default(), verifier());
+    let mut short = anchor.clone();
+    short.entries.pop();
+    assert!(matches!(start(short), Err(CheckpointError::StateRoot)));
+    let mut other = anchor.clone();
+    other.checkpoint.root = Root::ZERO;
+    assert!(matches!(start(other), Err(CheckpointError::Block)));
+    let mut fresh = start(anchor).expect("everything fits");
+    for root in net.chain.db.roots_after(fresh.head_slot()).expect("memory") {
+        let stored = net.chain.db.block(&root).expect("memory").expect("known");
+        fresh.on_tick(1_000_000 + stored.block.header.header.slot * 6000).expect("memory");
+        fresh.import(&stored.block, &stored.txs).expect("valid");
+    }
+    fresh.on_tick(1_000_000 + 34 * 6000 + 2000).expect("memory");
+    assert_eq!(fresh.head(), net.chain.head());
+    assert_eq!(balance(&fresh, 77), balance(&net.chain, 77));
+    fresh.verify_database().expect("sound");
 }

@@ -62,3 +62,16 @@ pub fn nibble(key_hash: &Chunk, depth: u8) -> usize {
 pub fn bit(key_hash: &Chunk, depth: usize) -> bool {
     key_hash.get(depth / 8).is_some_and(|byte| byte >> (7 - depth % 8) & 1 == 1)
 }
+
+/// The next key hash; `None` after the last one.
+#[must_use]
+pub fn successor(key_hash: &Chunk) -> Option<Chunk> {
+    let mut next = *key_hash;
+    for byte in next.iter_mut().rev() {
+        (*byte, _) = byte.overflowing_add(1);
+        if *byte != 0 {
+            return Some(next);
+        }
+    }
+    None
+}

@@ -101,6 +101,24 @@ fn folding_overwrites_one_state_and_an_archive_remembers_the_others() {
 }
 
 #[test]
+fn a_snapshot_stays_as_it_is_while_commits_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut db = open(&folder, History::Slots(10));
+    let (first, _) = add(&mut db, 1, 1, true);
+    let (second, _) = add(&mut db, 2, 1, true);
+    db.commit(fold(first, b"key", Some(b"old"))).expect("written");
+    let snapshot = db.snapshot().expect("a snapshot");
+    db.commit(fold(second, b"key", Some(b"new"))).expect("written");
+    let entries = |state: &dyn FoldedState| state.entries_from(&[0; 32], 10).expect("works");
+    assert_eq!(entries(&snapshot), [(b"key".to_vec(), b"old".to_vec())]);
+    assert_eq!(
+        (snapshot.folded().expect("works"), snapshot.node(&[0])),
+        (Some(first), Some(b"old".to_vec()))
+    );
+    assert_eq!(entries(&db), [(b"key".to_vec(), b"new".to_vec())]);
+}
+
+#[test]
 fn files_of_others_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("chain.db");
@@ -132,7 +150,10 @@ fn the_first_rows_keep_their_layout() {
         dump("SELECT hex(slot) || hex(root) FROM canonical"),
         [format!("0000000000000102{}", hex(&root))]
     );
-    assert_eq!(dump("SELECT hex(key) || ' ' || hex(value) FROM kv"), ["00AA BB"]);
+    assert_eq!(
+        dump("SELECT hex(hash) || ' ' || hex(key) || ' ' || hex(value) FROM kv"),
+        [format!("{} 00AA BB", hex(&Root(sha256(&[0, 0xaa]))))]
+    );
     assert_eq!(dump("SELECT hex(path) || ' ' || hex(bytes) FROM node"), ["00 BB"]);
     assert_eq!(dump("SELECT part || ' ' || piece || ' ' || hex(bytes) FROM state"), ["1 2 BB"]);
     assert_eq!(

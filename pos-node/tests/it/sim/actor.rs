@@ -18,7 +18,9 @@ use pos_node::{
     node::core::{Core, Duty, Effect, Input, Parts},
     slashing_protection::rules::Protection,
     state::genesis::Start,
-    storage::{Batch, Database, MemoryDatabase, StateRow, StoreError, StoredBlock, TxPlace},
+    storage::{
+        Batch, Database, Entry, FoldedState, MemoryDatabase, StateRow, StoreError, StoredBlock, TxPlace,
+    },
     types::{
         operation::Checkpoint,
         params::Config,
@@ -64,13 +66,33 @@ impl LazyDatabase {
     }
 }
 
-impl Database for LazyDatabase {
-    fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.inner.value(key)
-    }
-
+impl FoldedState for LazyDatabase {
     fn node(&self, path: &[u8]) -> Option<Vec<u8>> {
         self.inner.node(path)
+    }
+
+    fn folded(&self) -> Result<Option<Root>, StoreError> {
+        self.inner.folded()
+    }
+
+    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError> {
+        self.inner.state_rows()
+    }
+
+    fn entries_from(&self, first: &[u8; 32], limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.inner.entries_from(first, limit)
+    }
+}
+
+impl Database for LazyDatabase {
+    type Snapshot = <MemoryDatabase as Database>::Snapshot;
+
+    fn snapshot(&self) -> Result<Self::Snapshot, StoreError> {
+        self.inner.snapshot()
+    }
+
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.inner.value(key)
     }
 
     fn health(&self) -> Result<(), StoreError> {
@@ -84,14 +106,6 @@ impl Database for LazyDatabase {
         }
         self.commits += 1;
         Ok(())
-    }
-
-    fn folded(&self) -> Result<Option<Root>, StoreError> {
-        self.inner.folded()
-    }
-
-    fn state_rows(&self) -> Result<Vec<StateRow>, StoreError> {
-        self.inner.state_rows()
     }
 
     fn finalized(&self) -> Result<Option<Checkpoint>, StoreError> {
