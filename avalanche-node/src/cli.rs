@@ -57,6 +57,10 @@ impl Daemon for AvalancheNode {
         Ok(())
     }
 
+    fn openrpc() -> serde_json::Value {
+        avalanche_api::methods().openrpc(Self::NAME, Self::VERSION)
+    }
+
     fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report> {
         let network = network(loaded)?;
         let genesis = genesis(loaded, &network)?;

@@ -4,6 +4,7 @@
 pub mod chain;
 pub mod keys;
 mod report;
+mod serve;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use avalanche_crypto::staking::PrivateKey;
+use avalanche_crypto::{bls, staking::PrivateKey};
 use avalanche_db::{Database, Rocks};
 use avalanche_ids::{Id, NodeId};
 use avalanche_net::{
@@ -154,8 +155,10 @@ pub async fn start<D: Daemon<Config = Config>>(
         status.addresses.insert("p2p", format!("{me}@{address}"));
     });
 
+    let http = serve::bind(&ctx).await?;
+
     let (net_events, from_net) = mpsc::channel(EVENTS);
-    let Keys { identity, signer, signer_bytes: _, certificate, key } = keys;
+    let Keys { identity, signer, signer_bytes, certificate, key } = keys;
     let net = Net::start(
         transport::Config {
             identity,
@@ -187,6 +190,9 @@ pub async fn start<D: Daemon<Config = Config>>(
         validators: RwLock::default(),
     });
 
+    let own = bls::SecretKey::from_bytes(signer_bytes.expose())
+        .map_err(|err| Report::new(exit::BAD_VALUE, "the staking signer key cannot be used").because(&err))?;
+    serve::start(&ctx, &shared, http, &own);
     let sign = signer_of(&key)?;
     let (chain_events, from_chains) = mpsc::channel(EVENTS);
     let mut node = Node {
