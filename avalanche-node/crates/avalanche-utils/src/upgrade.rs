@@ -115,6 +115,31 @@ impl Upgrades {
         }
     }
 
+    /// The same with another time of one upgrade.
+    #[must_use]
+    pub const fn with(mut self, fork: Fork, time: i64) -> Self {
+        let [a1, a2, a3, a4, a5, pre6, a6, post6, banff, cortina, durango, etna, fortuna, granite, helicon] =
+            &mut self.times;
+        *match fork {
+            Fork::ApricotPhase1 => a1,
+            Fork::ApricotPhase2 => a2,
+            Fork::ApricotPhase3 => a3,
+            Fork::ApricotPhase4 => a4,
+            Fork::ApricotPhase5 => a5,
+            Fork::ApricotPhasePre6 => pre6,
+            Fork::ApricotPhase6 => a6,
+            Fork::ApricotPhasePost6 => post6,
+            Fork::Banff => banff,
+            Fork::Cortina => cortina,
+            Fork::Durango => durango,
+            Fork::Etna => etna,
+            Fork::Fortuna => fortuna,
+            Fork::Granite => granite,
+            Fork::Helicon => helicon,
+        } = time;
+        self
+    }
+
     /// True from an upgrade's time on.
     #[must_use]
     pub const fn is_active(&self, fork: Fork, time: i64) -> bool {

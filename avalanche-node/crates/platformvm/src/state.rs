@@ -322,7 +322,8 @@ impl State {
             batch.put(&key(Row::Block, &[block.id.as_bytes()]), block.bytes);
             batch.put(&key(Row::Height, &[&block.height.to_be_bytes()]), block.id.as_bytes());
         }
-        let mut whole = self.write_sets(&diff, height)?;
+        let undo = self.write_sets(&diff, height)?;
+        let mut whole = self.diff_part.outer_batch(&undo);
         self.write_rows(diff, &mut batch, &mut whole)?;
         whole.append(self.rows.outer_batch(&batch));
         whole.append(beside);
@@ -330,7 +331,7 @@ impl State {
         Ok(())
     }
 
-    /// Changes the current validator sets and returns the rows that undo it.
+    /// Changes the current validator sets and returns the rows that undo it, for their part of the store.
     fn write_sets(&mut self, diff: &Diff, height: u64) -> Result<Batch, OpenError> {
         let changes = self.set_changes(diff)?;
         let mut batch = Batch::new();
@@ -498,12 +499,6 @@ impl State {
         self.utxos.changes(diff.utxos.iter().map(|(id, change)| (id, change.as_ref())), &mut utxos)?;
         whole.append(self.utxo_part.outer_batch(&utxos));
         Ok(())
-    }
-
-    /// The part of the store that holds differences of validator sets, for those who read them.
-    #[must_use]
-    pub const fn validator_diffs(&self) -> &Prefixed<Arc<dyn Database>> {
-        &self.diff_part
     }
 }
 
