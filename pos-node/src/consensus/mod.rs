@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod fast_confirmation;
+pub mod finality;
 pub mod fork_choice;
 pub mod layers;
 pub mod pool;

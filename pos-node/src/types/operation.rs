@@ -204,6 +204,32 @@ container! {
     }
 }
 
+/// Most members of a set of signers: the largest registry of any preset.
+pub const MAX_SIGNERS: usize = 1 << 18;
+
+container! {
+    /// A member of the set that signs finality.
+    #[derive(Copy)]
+    rooted struct Signer {
+        /// Its key.
+        pubkey: PublicKey,
+        /// Its stake that counts, in nano.
+        effective_balance: u64,
+    }
+}
+
+container! {
+    /// Proof that two thirds of a set of signers hold a checkpoint for final.
+    plain struct FinalityCert {
+        /// What they signed.
+        vote: FinalityVote,
+        /// Who of the set.
+        bits: Bitlist<MAX_SIGNERS>,
+        /// The aggregate of their signatures.
+        signature: Signature,
+    }
+}
+
 container! {
     /// Two different finality votes of one validator for one epoch.
     #[derive(Copy)]

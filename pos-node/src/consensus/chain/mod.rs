@@ -13,6 +13,7 @@ pub mod votes;
 
 use super::{
     fast_confirmation::FastConfirmation,
+    finality::{Due, Finality},
     fork_choice::{BlockRefusal, ForkChoice},
     layers::{Layers, View},
     pool::Pool,
@@ -23,7 +24,9 @@ use crate::{
     storage::{Batch, Database, Fold, StoreError, StoredBlock},
     types::{
         codec::encode,
-        operation::{AttesterSlashing, Checkpoint, ProposerSlashing, SignedHeader},
+        operation::{
+            AttesterSlashing, Checkpoint, FinalityCert, FinalitySlashing, ProposerSlashing, SignedHeader,
+        },
         params::Config,
         primitives::{Root, Slot, ValidatorIndex},
         ssz::sha256,
@@ -71,6 +74,12 @@ pub enum Event {
     ProposerOffence(ProposerSlashing),
     /// Somebody's votes contradict each other; to be gossiped.
     AttesterOffence(Box<AttesterSlashing>),
+    /// Somebody signed two finality votes for one epoch; to be gossiped.
+    FinalityOffence(Box<FinalitySlashing>),
+    /// Holders of keys in the set should sign this checkpoint and gossip their votes.
+    SignFinality(Due),
+    /// Two thirds signed a checkpoint.
+    Certificate(Box<FinalityCert>),
 }
 
 /// Why the chain cannot go on. The process should end.
@@ -104,6 +113,7 @@ pub struct Chain<D> {
     memory: Memory,
     pool: Pool,
     slasher: Slasher,
+    finality: Finality,
     early: Vec<(crate::types::operation::AttestationData, ValidatorIndex)>,
     invalid: BTreeSet<Root>,
     head: Root,
@@ -162,7 +172,12 @@ impl<D: Database> Chain<D> {
             header.header.parent_root,
             header.header.slot,
         );
+        let mut finality = Finality::default();
+        if checkpoint.epoch == 0 || state.slot == config.params.start_slot(checkpoint.epoch) {
+            finality.on_final(&config.params, &checkpoint, &state, header.header.state_root);
+        }
         Self {
+            finality,
             confirmation: FastConfirmation::new(&fork_choice),
             memory: Memory::default(),
             blocks: BTreeMap::from([(root, Known { header, state: state.clone() })]),
@@ -264,6 +279,12 @@ impl<D: Database> Chain<D> {
     #[must_use]
     pub fn app(&self, root: &Root) -> Option<View<'_, D>> {
         self.blocks.contains_key(root).then(|| self.layers.view(&self.db, root))
+    }
+
+    /// Finality votes and certificates.
+    #[must_use]
+    pub const fn finality(&self) -> &Finality {
+        &self.finality
     }
 
     /// What happened since the last call.
@@ -382,8 +403,27 @@ impl<D: Database> Chain<D> {
         self.head = new;
     }
 
+    /// The final checkpoint and those that were final before it in its own chain's eyes are to be signed.
+    fn note_signers(&mut self, checkpoint: Checkpoint) {
+        let mut next = checkpoint;
+        let mut found = Vec::new();
+        while !self.finality.knows(next.epoch)
+            && let Some(state) = self.state_in_epoch(&next.root, next.epoch)
+            && let Some(known) = self.blocks.get(&next.root)
+        {
+            let before = state.finality.finalized;
+            found.push((next, state, known.header.header.state_root));
+            next = before;
+        }
+        for (checkpoint, state, state_root) in found.into_iter().rev() {
+            let due = self.finality.on_final(&self.config.params, &checkpoint, &state, state_root);
+            self.events.extend(due.map(Event::SignFinality));
+        }
+    }
+
     /// Everything that does not descend from the final block is forgotten; what leads to it waits to be folded.
     fn finalize(&mut self, checkpoint: Checkpoint, batch: &mut Batch) {
+        self.note_signers(checkpoint);
         let from = self.to_fold.back().copied().unwrap_or(self.folded.0);
         let path = self.fork_choice.tree().path(&from, &checkpoint.root);
         let on_path: BTreeSet<Root> = path.iter().copied().chain([from]).collect();

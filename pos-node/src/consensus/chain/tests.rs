@@ -8,7 +8,10 @@ use super::{
     *,
 };
 use crate::{
-    consensus::fork_choice::VoteRefusal,
+    consensus::{
+        finality::{CertError, FinalityVoteError, SignerSet, verify_cert},
+        fork_choice::VoteRefusal,
+    },
     crypto::{bls::SecretKey, derive::interop_key, ed25519},
     state::{
         Registration,
@@ -22,7 +25,7 @@ use crate::{
         address,
         block::SignedBlock,
         domain::{DomainType, domain, signing_root},
-        operation::{AttestationData, DepositMessage, SingleAttestation},
+        operation::{AttestationData, DepositMessage, FinalityVote, SignedFinalityVote, SingleAttestation},
         params::{POS, Params},
         primitives::{Address, Signature},
         ssz::TreeHash,
@@ -389,4 +392,71 @@ fn a_new_node_starts_from_provable_pieces_of_a_final_state_and_follows() {
     assert_eq!(fresh.head(), net.chain.head());
     assert_eq!(balance(&fresh, 77), balance(&net.chain, 77));
     fresh.verify_database().expect("sound");
+}
+
+#[test]
+fn certificates_prove_finality_to_somebody_who_knows_only_the_first_set() {
+    let mut net = Net::new();
+    let genesis = start();
+    let mut signers = SignerSet::of(&genesis.state, &config().params, 0).list;
+    let root = genesis.state.genesis_validators_root;
+    let limit = usize::try_from(config().params.validator_registry_limit).expect("small");
+    let mut certified = Vec::new();
+    let mut sets = BTreeMap::new();
+    for slot in 1..=60 {
+        net.slot(slot, Vec::new());
+        let events = net.chain.take_events();
+        for event in events {
+            let Event::SignFinality(Due { vote, set }) = event else { continue };
+            sets.insert(vote.epoch, set.list.clone());
+            assert_eq!(net.chain.finality().due(vote.epoch).map(|due| due.vote), Some(vote));
+            let signed = |net: &Net, index: ValidatorIndex, vote: FinalityVote| {
+                let signature = net.sign(index, &vote, DomainType::FinalityVote, vote.epoch * 8);
+                SignedFinalityVote { validator_index: index, vote, signature }
+            };
+            for index in &set.indices[..11] {
+                let vote = signed(&net, *index, vote);
+                net.chain.on_finality_vote(&vote).expect("good");
+                let again = net.chain.on_finality_vote(&vote);
+                assert_eq!(again, Err(FinalityVoteError::Known));
+                if *index < 10 {
+                    assert!(net.chain.finality().cert(vote.vote.epoch).is_none(), "not two thirds yet");
+                }
+            }
+            certified.push(vote.epoch);
+            let mut other = vote;
+            other.block_root = Root([1; 32]);
+            let double = signed(&net, set.indices[0], other);
+            net.chain.on_finality_vote(&double).expect("an offence is taken in");
+            assert!(
+                net.chain
+                    .take_events()
+                    .iter()
+                    .any(|event| matches!(event, Event::FinalityOffence(_)) || vote.epoch > certified[0])
+            );
+            let stranger = SignedFinalityVote { validator_index: 99, ..double };
+            assert_eq!(net.chain.on_finality_vote(&stranger), Err(FinalityVoteError::NotInSet));
+            let forged = SignedFinalityVote { validator_index: set.indices[12], ..double };
+            assert_eq!(net.chain.on_finality_vote(&forged), Err(FinalityVoteError::Signature));
+            let early = signed(&net, set.indices[0], FinalityVote { epoch: 50, ..vote });
+            assert_eq!(net.chain.on_finality_vote(&early), Err(FinalityVoteError::NotFinal));
+        }
+    }
+    assert_eq!(certified, [2, 3, 4, 5]);
+    // epoch 2 is signed by the set of genesis, and each certificate names a set that signs later ones
+    let mut named: BTreeMap<Root, u64> = BTreeMap::from([(signers.root(limit), 0)]);
+    for cert in net.chain.finality().certs_from(0) {
+        signers = sets[&cert.vote.epoch].clone();
+        assert!(named.contains_key(&signers.root(limit)), "the set was committed to before");
+        assert_eq!(verify_cert(cert, &signers, [0, 0, 0, 1], root), Ok(()));
+        named.insert(cert.vote.next_set_root, cert.vote.epoch);
+        let mut forged = cert.clone();
+        forged.vote.block_root = Root::ZERO;
+        assert_eq!(verify_cert(&forged, &signers, [0, 0, 0, 1], root), Err(CertError::Signature));
+        let mut few = cert.clone();
+        few.bits = crate::types::primitives::Bitlist::zeros(signers.members.len()).expect("small");
+        assert_eq!(verify_cert(&few, &signers, [0, 0, 0, 1], root), Err(CertError::TooFew));
+        few.bits = crate::types::primitives::Bitlist::zeros(3).expect("small");
+        assert_eq!(verify_cert(&few, &signers, [0, 0, 0, 1], root), Err(CertError::OtherSet));
+    }
 }

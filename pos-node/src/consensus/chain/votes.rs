@@ -2,13 +2,14 @@
 
 use super::{Chain, Event};
 use crate::{
-    consensus::fork_choice::VoteRefusal,
+    consensus::{finality::FinalityVoteError, fork_choice::VoteRefusal},
     state::transition::operation::{OperationError, Signed, exit, slashing},
     storage::Database,
     types::{
         domain::{DomainType, signing_root},
         operation::{
-            AttesterSlashing, FinalitySlashing, ProposerSlashing, SignedVoluntaryExit, SingleAttestation,
+            AttesterSlashing, FinalitySlashing, ProposerSlashing, SignedFinalityVote, SignedVoluntaryExit,
+            SingleAttestation,
         },
         primitives::ValidatorIndex,
     },
@@ -193,6 +194,22 @@ impl<D: Database> Chain<D> {
         let checked = slashing::check_finality(&state, &self.config.params, slashing)?;
         self.verify(&state, &checked.signed)?;
         if self.pool.add_finality_slashing(*slashing) { Ok(()) } else { Err(EvidenceError::Known) }
+    }
+
+    /// Takes in a finality vote.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn on_finality_vote(&mut self, vote: &SignedFinalityVote) -> Result<(), FinalityVoteError> {
+        let state = self.folded.1.clone();
+        let taken = self.finality.on_vote(vote, &state, self.verifier.as_ref())?;
+        if let Some(offence) = taken.offence
+            && self.pool.add_finality_slashing(offence)
+        {
+            self.events.push(Event::FinalityOffence(Box::new(offence)));
+        }
+        self.events.extend(taken.cert.map(|cert| Event::Certificate(Box::new(cert))));
+        Ok(())
     }
 
     /// Takes in an exit.
