@@ -2,17 +2,26 @@
 
 mod vm;
 
+use std::sync::Arc;
+
 use clap::Subcommand;
+use neo_contract::ProtocolSettings;
+use neo_runtime::{Ledger, LedgerError, LedgerOptions, PersistError, execute::genesis};
+use neo_store::{Database, schema::SCHEMA_VERSION};
+use serde_json::Value;
 use shared_vendor::{
     app::{Context, Daemon, Loaded},
     config::Source,
-    datadir::Identity,
-    exit::Report,
+    datadir::{DataDir, Identity},
+    exit::{self, Code, Exit, Report},
 };
 
-use crate::config::{
-    Config,
-    native::{CSharp, NeoGo},
+use crate::{
+    config::{
+        Config,
+        native::{CSharp, NeoGo},
+    },
+    node,
 };
 
 /// The daemon, as the frame runs it.
@@ -26,6 +35,7 @@ impl Daemon for NeoNode {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ABOUT: &'static str = "Neo N3 full node";
     const NETWORKS: &'static [&'static str] = &["mainnet", "testnet", "privnet"];
+    const CODES: &'static [Code] = CODES;
     type Config = Config;
     type Command = Command;
 
@@ -54,8 +64,19 @@ impl Daemon for NeoNode {
         Ok(())
     }
 
-    fn identity(_: &Loaded<Self>) -> Result<Identity, Report> {
-        Err(Report::not_built(Self::NAME))
+    fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report> {
+        let settings = loaded.config.protocol(&loaded.common.network)?;
+        Ok(Identity {
+            daemon: Self::NAME.into(),
+            network: loaded.common.network.clone(),
+            network_id: settings.network.into(),
+            genesis: genesis(&settings).header.hash().to_string(),
+            format: SCHEMA_VERSION,
+        })
+    }
+
+    fn openrpc() -> Value {
+        neo_rpc::methods().openrpc(Self::NAME, Self::VERSION)
     }
 
     fn command(command: Command, loaded: &Loaded<Self>) -> Result<(), Report> {
@@ -64,9 +85,56 @@ impl Daemon for NeoNode {
         }
     }
 
-    async fn start(_: Context<Self>) -> Result<(), Report> {
-        Err(Report::not_built(Self::NAME))
+    async fn start(ctx: Context<Self>) -> Result<(), Report> {
+        let settings = ctx.config.protocol(&ctx.common.network)?;
+        let data = Arc::clone(&ctx.data);
+        // No other task waits for the store yet.
+        let ledger = tokio::task::block_in_place(|| open_ledger(&data, settings, LedgerOptions::default()))?;
+        node::start(ctx, Arc::new(ledger)).await
     }
+}
+
+/// The database holds something else than a chain.
+pub const DATABASE_DAMAGED: Code = Code {
+    id: "E0301",
+    exit: Exit::Damaged,
+    title: "the database is damaged",
+    text: "What is stored is not the chain that it claims to be. Remove the folder `db` in the data directory of the network and sync or import again; wallets and settings stay.",
+};
+/// The database engine failed.
+pub const DATABASE_FAILED: Code = Code {
+    id: "E0302",
+    exit: Exit::Io,
+    title: "the database engine failed",
+    text: "The disk, the file system or the permissions are at fault; the message holds the engine's own text. What was written before is intact.",
+};
+
+/// All of the above.
+pub const CODES: &[Code] = &[DATABASE_DAMAGED, DATABASE_FAILED];
+
+/// Opens the ledger in a data directory that is already locked.
+///
+/// # Errors
+/// The store fails, is damaged or belongs to another network.
+pub fn open_ledger(
+    data: &DataDir,
+    settings: ProtocolSettings,
+    options: LedgerOptions,
+) -> Result<Ledger, Report> {
+    let path = data.join("db");
+    let place = path.display().to_string();
+    let database = Database::open(&path)
+        .map_err(|err| Report::new(DATABASE_FAILED, DATABASE_FAILED.title).at(place.clone()).because(&err))?;
+    Ledger::open(Arc::new(settings), options, database).map_err(|err| {
+        let code = match &err {
+            PersistError::Ledger(
+                LedgerError::Network { .. } | LedgerError::Version { .. } | LedgerError::History(_),
+            ) => exit::DATA_FOREIGN,
+            PersistError::Ledger(LedgerError::Store(_)) => DATABASE_FAILED,
+            _ => DATABASE_DAMAGED,
+        };
+        Report::new(code, code.title).at(place).because(&err)
+    })
 }
 
 /// neo-node's own verbs.

@@ -91,6 +91,12 @@ impl Orders {
     pub fn give(&self, order: Input) -> bool {
         self.0.try_send(order).is_ok()
     }
+
+    /// Gives an order as soon as there is room, for answers made on a blocking thread; false when the connection is gone.
+    #[must_use]
+    pub fn give_blocking(&self, order: Input) -> bool {
+        self.0.blocking_send(order).is_ok()
+    }
 }
 
 /// Bytes and messages exchanged with all peers.
