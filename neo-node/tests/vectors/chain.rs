@@ -39,6 +39,9 @@ pub(crate) fn claim(file: &File<'_>) -> Option<Claim> {
     if folder == "chains" && name.ends_with(".acc") {
         return Some(Claim::Run(with_expected));
     }
+    if folder == "recorded/genesis" && name.ends_with(".json") {
+        return Some(Claim::Run(first_blocks));
+    }
     if name == "getapplicationlog.json" && file.root().join(folder).join("../chain.0.acc").is_file() {
         return Some(Claim::Run(application_logs));
     }
@@ -58,6 +61,74 @@ fn recorded(file: &File<'_>, cases: &mut Cases) {
     if last.is_file() {
         compare_storage(&ledger, &json_file(&last)["storage_by_contract_id"], cases);
     }
+}
+
+/// First blocks: of a public network, or of the main network with ever more hardforks from block 0.
+fn first_blocks(file: &File<'_>, cases: &mut Cases) {
+    let json = file.json();
+    let Some(network) = json["getversion"]["protocol"]["network"].as_u64() else {
+        for (name, network) in json.as_object().into_iter().flatten() {
+            let active = network["active_from_block_0"].as_array().map_or(0, Vec::len);
+            let forks = Hardfork::ALL.into_iter().enumerate();
+            let forks: Vec<_> = forks.map(|(at, fork)| (fork, if at < active { 0 } else { 1000 })).collect();
+            let forks = Hardforks::new(&forks).expect("heights in order");
+            let settings = ProtocolSettings { forks, ..ProtocolSettings::mainnet() };
+            first_block(
+                name,
+                settings,
+                &network["stateroot0"],
+                &network["storage0"],
+                &network["applog0"],
+                cases,
+            );
+        }
+        return;
+    };
+    let networks = [ProtocolSettings::mainnet(), ProtocolSettings::testnet()];
+    let settings = networks.into_iter().find(|settings| u64::from(settings.network) == network);
+    let settings = settings.expect("a public network");
+    let protocol = &json["getversion"]["protocol"];
+    let constants = json!({
+        "addressversion": settings.address_version,
+        "msperblock": settings.ms_per_block,
+        "maxtraceableblocks": settings.max_traceable_blocks,
+        "maxvaliduntilblockincrement": settings.max_valid_until_block_increment,
+        "maxtransactionsperblock": settings.max_transactions_per_block,
+        "memorypoolmaxtransactions": settings.memory_pool_max_transactions,
+        "validatorscount": settings.validators_count,
+        "initialgasdistribution": settings.initial_gas_distribution,
+        "standbycommittee": settings.standby_committee.iter().map(|key| hex::encode(key.to_bytes())).collect::<Vec<_>>(),
+        "hardforks": settings.forks.iter().map(|(fork, height)| json!({"name": fork.name(), "blockheight": height}))
+            .collect::<Vec<_>>(),
+    });
+    for (name, own) in constants.as_object().into_iter().flatten() {
+        cases.equal(name, own, &protocol[name]);
+    }
+    let (root, logs) = (&json["stateroot0"]["roothash"], &json["applog0"]);
+    first_block("block 0", settings, root, &json["storage"], logs, cases);
+}
+
+fn first_block(
+    name: &str,
+    settings: ProtocolSettings,
+    root: &Value,
+    storage: &Value,
+    log: &Value,
+    cases: &mut Cases,
+) {
+    let opened = Ledger::open(Arc::new(settings), LedgerOptions::default(), Database::in_memory());
+    let ledger = match opened {
+        Ok(ledger) => ledger,
+        Err(err) => return cases.fail(name, &causes(&err), &"a first block"),
+    };
+    let tip = ledger.tip();
+    cases.equal(format!("{name}: hash"), &Some(tip.hash.to_string().as_str()), &log["blockhash"].as_str());
+    cases.equal(format!("{name}: root"), &Some(tip.root.to_string().as_str()), &root.as_str());
+    compare_storage(&ledger, storage, cases);
+    cases.case(format!("{name}: log"), || {
+        let own = ledger.application_log(&tip.hash).map_err(|err| err.to_string())?.ok_or("no log")?;
+        same_log(&own, &log["executions"], None)
+    });
 }
 
 /// A chain with the result of every transaction.
@@ -94,7 +165,7 @@ fn compare_roots(ledger: &Ledger, roots: &[Value], cases: &mut Cases) {
     }
 }
 
-/// `{id: [[key, value]..]}`
+/// `{id: entries}`, where entries are pairs, `{key, value}` objects, or `{results: [..]}` of them.
 fn compare_storage(ledger: &Ledger, storage: &Value, cases: &mut Cases) {
     let view = ledger.view().expect("readable");
     for (id, entries) in storage.as_object().expect("storage is an object") {
@@ -109,9 +180,13 @@ fn compare_storage(ledger: &Ledger, storage: &Value, cases: &mut Cases) {
             found.insert(key[4..].to_vec(), value.to_vec());
             after = Some(key);
         }
+        let entries = entries.get("results").unwrap_or(entries);
         for entry in entries.as_array().expect("a list of entries") {
-            let part = |at: usize| base64(entry[at].as_str().expect("text")).expect("base64");
-            let (key, value) = (part(0), part(1));
+            let part = |at: usize, name: &str| {
+                let text = entry.get(at).unwrap_or(&entry[name]);
+                base64(text.as_str().expect("text")).expect("base64")
+            };
+            let (key, value) = (part(0, "key"), part(1, "value"));
             cases.equal(
                 format!("contract {id} key {}", hex::encode(&key)),
                 &found.remove(&key),
