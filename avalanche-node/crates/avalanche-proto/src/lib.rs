@@ -3,3 +3,4 @@
 //! not known here.
 
 pub mod p2p;
+pub mod sdk;

@@ -2,7 +2,10 @@
 //! a batch of the node's store, to be written together with the block that makes them. Mirrors `chains/atomic`; the layout
 //! of rows is our own.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use avalanche_codec::{VERSION, marshal, unmarshal_versioned, wire_struct};
 use avalanche_db::{Batch, Database, DbError, Prefixed, Versioned};
@@ -43,6 +46,9 @@ impl Requests {
 
 /// Requests by the other chain.
 pub type AtomicRequests = BTreeMap<Id, Requests>;
+
+/// Some of what was exported to some owners, and where the next page starts.
+pub type Found = (Vec<Vec<u8>>, (ShortId, Id));
 
 /// Why the memory does not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -113,13 +119,13 @@ impl SharedMemory {
     pub fn of_owners(
         &self,
         peer: Id,
-        owners: &std::collections::BTreeSet<ShortId>,
+        owners: &BTreeSet<ShortId>,
         start: Option<(ShortId, Id)>,
         limit: usize,
-    ) -> Result<(Vec<Vec<u8>>, (ShortId, Id)), SharedMemoryError> {
+    ) -> Result<Found, SharedMemoryError> {
         let part = Prefixed::new(&self.store, &part_name(peer, self.chain));
         let (mut values, mut end) = (Vec::new(), start.unwrap_or_default());
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         for owner in owners {
             let mut from = [&[TRAIT], owner.as_bytes().as_slice()].concat();
             let prefix = from.clone();

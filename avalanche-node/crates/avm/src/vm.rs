@@ -8,10 +8,14 @@ use std::{
 };
 
 use avalanche_db::{Database, DbError};
-use avalanche_ids::Id;
+use avalanche_ids::{Id, NodeId};
 use avalanche_vm::{
-    chain::{Block as ChainBlock, BlockContext, ChainVm, Notify, Phase, ValidatorState, VmError, Wanted},
+    chain::{
+        AppError, AppMessage, Block as ChainBlock, BlockContext, ChainVm, Notify, Phase, ValidatorState,
+        VmError, Wanted,
+    },
     shared_memory::{AtomicRequests, SharedMemory, SharedMemoryError},
+    tx_gossip::{self, TxGossip},
 };
 use parking_lot::Mutex;
 use shared_vendor::clock::Wall;
@@ -130,6 +134,7 @@ struct Core {
     processing: HashMap<Id, Processing>,
     preferred: Id,
     mempool: Mempool,
+    gossip: TxGossip,
     phase: Phase,
     notify: Option<Notify>,
 }
@@ -167,6 +172,7 @@ impl Avm {
             state,
             processing: HashMap::new(),
             mempool: Mempool::default(),
+            gossip: TxGossip::default(),
             phase: Phase::default(),
             notify: None,
         };
@@ -202,6 +208,16 @@ impl Avm {
         core.processing.values().any(|block| block.parsed.txs.iter().any(|known| known.id == *tx))
     }
 
+    /// Takes the transactions of peers that are valid.
+    fn receive(&self, txs: Vec<Vec<u8>>, now: Wall) {
+        for bytes in txs {
+            if let Ok(tx) = crate::txs::parse(&bytes) {
+                // What cannot be taken is remembered as refused.
+                let _ = self.issue(NamedTx::new(tx), now);
+            }
+        }
+    }
+
     /// Takes a transaction to be put into a block.
     ///
     /// # Errors
@@ -220,6 +236,7 @@ impl Avm {
             core.mempool.mark_dropped(tx.id, chain_of(&error));
             return Err(error);
         }
+        core.gossip.add(tx.id);
         let notify = core.notify.clone();
         drop(core);
         if let Some(notify) = notify {
@@ -506,5 +523,32 @@ impl ChainVm for Avm {
 
     fn on_change(&self, notify: Notify) {
         self.core.lock().notify = Some(notify);
+    }
+
+    fn app_gossip(&self, _: NodeId, bytes: &[u8], now: Wall) {
+        if let Some(txs) = tx_gossip::parse_push(bytes) {
+            self.receive(txs, now);
+        }
+    }
+
+    fn app_request(&self, _: NodeId, bytes: &[u8], _: Wall) -> Result<Vec<u8>, AppError> {
+        let core = self.core.lock();
+        tx_gossip::answer_pull(bytes, core.mempool.iter().map(|tx| (tx.id, tx.bytes.as_slice())))
+    }
+
+    fn app_response(&self, _: NodeId, _: u32, answer: Option<&[u8]>, now: Wall) {
+        if let Some(answer) = answer {
+            self.receive(tx_gossip::parse_answer(answer), now);
+        }
+    }
+
+    fn app_messages(&self, now: Wall) -> Vec<AppMessage> {
+        let mut core = self.core.lock();
+        if core.phase != Phase::Normal {
+            return Vec::new();
+        }
+        let Core { gossip, mempool, .. } = &mut *core;
+        let find = |id: &Id| mempool.get(id).map(|tx| tx.bytes.clone());
+        gossip.due(now, find, mempool.iter().map(|tx| tx.id))
     }
 }

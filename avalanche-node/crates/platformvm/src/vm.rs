@@ -14,10 +14,11 @@ use avalanche_ids::{Id, NodeId};
 use avalanche_utils::upgrade::Fork;
 use avalanche_vm::{
     chain::{
-        Block as ChainBlock, BlockContext, ChainVm, Notify, Phase, ValidatorSet, ValidatorState, VmError,
-        Wanted,
+        AppError, AppMessage, Block as ChainBlock, BlockContext, ChainVm, Notify, Phase, ValidatorSet,
+        ValidatorState, VmError, Wanted,
     },
     shared_memory::{AtomicRequests, SharedMemory, SharedMemoryError},
+    tx_gossip::{self, TxGossip},
 };
 use parking_lot::Mutex;
 use shared_vendor::clock::Wall;
@@ -130,6 +131,7 @@ struct Core {
     last_accepted: Id,
     preferred: Id,
     mempool: Mempool,
+    gossip: TxGossip,
     uptimes: Uptimes,
     phase: Phase,
     now: Wall,
@@ -167,6 +169,7 @@ impl PlatformVm {
             last_accepted,
             preferred: last_accepted,
             mempool: Mempool::new(&config),
+            gossip: TxGossip::default(),
             uptimes: Uptimes::default(),
             phase: Phase::default(),
             now: Wall::default(),
@@ -212,6 +215,16 @@ impl PlatformVm {
         read(&draft)
     }
 
+    /// Takes the transactions of peers that are valid.
+    fn receive(&self, txs: Vec<Vec<u8>>, now: Wall) {
+        for bytes in txs {
+            if let Ok(tx) = crate::txs::parse(&bytes) {
+                // What cannot be taken is remembered as refused.
+                let _ = self.issue(NamedTx::new(tx), now);
+            }
+        }
+    }
+
     /// Takes a transaction to be put into a block.
     ///
     /// # Errors
@@ -231,6 +244,7 @@ impl PlatformVm {
             core.mempool.mark_dropped(tx.id, chain_of(&error));
             return Err(error);
         }
+        core.gossip.add(tx.id);
         let notify = core.notify.clone();
         drop(core);
         if let Some(notify) = notify {
@@ -564,6 +578,33 @@ impl ChainVm for PlatformVm {
 
     fn on_change(&self, notify: Notify) {
         self.core.lock().notify = Some(notify);
+    }
+
+    fn app_gossip(&self, _: NodeId, bytes: &[u8], now: Wall) {
+        if let Some(txs) = tx_gossip::parse_push(bytes) {
+            self.receive(txs, now);
+        }
+    }
+
+    fn app_request(&self, _: NodeId, bytes: &[u8], _: Wall) -> Result<Vec<u8>, AppError> {
+        let core = self.core.lock();
+        tx_gossip::answer_pull(bytes, core.mempool.iter().map(|tx| (tx.id, tx.bytes.as_slice())))
+    }
+
+    fn app_response(&self, _: NodeId, _: u32, answer: Option<&[u8]>, now: Wall) {
+        if let Some(answer) = answer {
+            self.receive(tx_gossip::parse_answer(answer), now);
+        }
+    }
+
+    fn app_messages(&self, now: Wall) -> Vec<AppMessage> {
+        let mut core = self.core.lock();
+        if core.phase != Phase::Normal {
+            return Vec::new();
+        }
+        let Core { gossip, mempool, .. } = &mut *core;
+        let find = |id: &Id| mempool.get(id).map(|tx| tx.bytes.clone());
+        gossip.due(now, find, mempool.iter().map(|tx| tx.id))
     }
 
     fn connected(&self, node: NodeId, now: Wall) {
