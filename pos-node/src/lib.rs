@@ -2,6 +2,9 @@
 //!
 //! Modules import downwards only: [`types`] and [`crypto`] know nothing of the others.
 
+pub mod api;
+pub mod cli;
+pub mod config;
 pub mod consensus;
 pub mod crypto;
 pub mod mempool;

@@ -78,7 +78,6 @@ pub struct Settings {
 }
 
 /// What the transport is told.
-#[derive(Debug)]
 pub enum Command {
     /// Gossip something of our own.
     Publish(Arc<Gossip>),
@@ -103,6 +102,8 @@ pub enum Command {
     Dial(Multiaddr),
     /// What a peer's score is, for gossip.
     Score(u64, f64),
+    /// Show the peers.
+    List(Box<dyn FnOnce(&BTreeMap<u64, Info>) + Send>),
 }
 
 /// What the transport tells.
@@ -230,6 +231,22 @@ impl Transport {
         })
     }
 
+    /// Waits until it listens, and says where.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub async fn listening(&mut self) -> Result<Multiaddr, TransportError> {
+        loop {
+            match self.swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { address, .. } => return Ok(address),
+                SwarmEvent::ListenerClosed { reason: Err(err), .. } => {
+                    return Err(TransportError::Settings(err.to_string()));
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Our id.
     #[must_use]
     pub fn id(&self) -> PeerId {
@@ -328,6 +345,7 @@ impl Transport {
                 }
                 let _ = self.swarm.dial(address);
             }
+            Command::List(show) => show(&self.peers),
             Command::Score(peer, score) => {
                 if let Some(info) = self.peers.get(&peer) {
                     self.swarm.behaviour_mut().gossip.set_application_score(&info.id, score);

@@ -311,6 +311,11 @@ impl<D: Database> Core<D> {
         (self.chain, self.vault)
     }
 
+    /// Chain and pool together, for questions.
+    pub const fn chain_and_mempool(&mut self) -> (&mut Chain<D>, &Mempool) {
+        (&mut self.chain, &self.mempool)
+    }
+
     /// Transactions that wait for a block.
     #[must_use]
     pub const fn mempool(&self) -> &Mempool {
