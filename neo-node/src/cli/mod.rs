@@ -1,5 +1,7 @@
 //! neo-node's own verbs, beside those that every daemon has.
 
+mod export;
+mod import;
 mod vm;
 
 use std::sync::Arc;
@@ -81,6 +83,8 @@ impl Daemon for NeoNode {
 
     fn command(command: Command, loaded: &Loaded<Self>) -> Result<(), Report> {
         match command {
+            Command::Import(options) => import::run(&options, loaded),
+            Command::Export(options) => export::run(&options, loaded),
             Command::Vm(command) => vm::run(&command, loaded),
         }
     }
@@ -109,8 +113,16 @@ pub const DATABASE_FAILED: Code = Code {
     text: "The disk, the file system or the permissions are at fault; the message holds the engine's own text. What was written before is intact.",
 };
 
+/// A file of blocks cannot be imported.
+pub const BLOCK_REFUSED: Code = Code {
+    id: "E0303",
+    exit: Exit::Damaged,
+    title: "a block of the file is refused",
+    text: "The file is damaged, belongs to another network, or does not go on where the chain ends. What came before is in the chain; a good file goes on from there.",
+};
+
 /// All of the above.
-pub const CODES: &[Code] = &[DATABASE_DAMAGED, DATABASE_FAILED];
+pub const CODES: &[Code] = &[DATABASE_DAMAGED, DATABASE_FAILED, BLOCK_REFUSED];
 
 /// Opens the ledger in a data directory that is already locked.
 ///
@@ -140,6 +152,10 @@ pub fn open_ledger(
 /// neo-node's own verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Add the blocks of a file to the chain; goes on where an earlier import has stopped
+    Import(import::Options),
+    /// Write blocks of the chain into a file
+    Export(export::Options),
     /// Run scripts in the virtual machine, without a chain
     #[command(subcommand)]
     Vm(vm::Command),

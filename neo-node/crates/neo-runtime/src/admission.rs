@@ -52,7 +52,8 @@ impl Admission {
         verify::check_stateless(self.ledger.settings(), &tx).map_err(PoolError::Invalid)?;
         let mut events = Vec::new();
         let mut pool = self.lock();
-        let view = self.ledger.view().map_err(|err| PoolError::Invalid(EngineError::Store(err.into()).into()))?;
+        let view =
+            self.ledger.view().map_err(|err| PoolError::Invalid(EngineError::Store(err.into()).into()))?;
         let judge = |tx: &Arc<Transaction>, others| {
             verify::verify_in_block(self.ledger.settings(), &view, tx, others)
         };

@@ -17,6 +17,7 @@ use neo_store::{Database, StoreError, Table, WriteSet, schema};
 use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::{
+    block_check::BlockCheck,
     commit::{self, Roots, StateRoot},
     execute::{ExecuteError, Executed, execute, genesis},
     log::{self, Log},
@@ -125,6 +126,43 @@ impl PersistError {
             Self::Execute(err) => matches!(err, ExecuteError::System(..)),
             Self::Ledger(_) => false,
         }
+    }
+}
+
+/// A block whose transactions have been checked as far as that needs no state: sizes, scripts, signatures of standard
+/// accounts. Or whose signatures of the validators
+/// are enough.
+#[derive(Debug, Clone)]
+pub struct CheckedBlock {
+    block: Arc<Block>,
+    transactions: Vec<Arc<Transaction>>,
+}
+
+impl CheckedBlock {
+    /// Checks the transactions of a block, several at once.
+    ///
+    /// # Errors
+    /// A transaction breaks a rule that needs no state.
+    pub fn check(settings: &ProtocolSettings, block: Arc<Block>) -> Result<Self, PersistError> {
+        let transactions: Vec<_> = block.transactions.iter().cloned().map(Arc::new).collect();
+        let checks = transactions.par_iter().map(|transaction| {
+            let refuse = |source| PersistError::Transaction { hash: transaction.hash(), source };
+            verify::check_stateless(settings, transaction).map_err(refuse)
+        });
+        checks.collect::<Result<(), _>>()?;
+        Ok(Self { block, transactions })
+    }
+
+    /// A block whose transactions need no check, because the validators have signed it and that is enough.
+    #[must_use]
+    pub fn trust(block: Arc<Block>) -> Self {
+        Self { block, transactions: Vec::new() }
+    }
+
+    /// The block.
+    #[must_use]
+    pub fn block(&self) -> &Arc<Block> {
+        &self.block
     }
 }
 
@@ -289,44 +327,58 @@ impl Ledger {
     /// # Errors
     /// The block is not valid, or the store failed. After the latter the ledger must not be used any more.
     pub fn persist(&self, block: Arc<Block>) -> Result<Executed, PersistError> {
+        if self.options.verify_transactions {
+            return self.persist_checked(CheckedBlock::check(&self.settings, block)?);
+        }
+        self.persist_with(block, &[])
+    }
+
+    /// The same for a block whose transactions have been checked before.
+    ///
+    /// # Errors
+    /// As [`Ledger::persist`].
+    pub fn persist_checked(&self, block: CheckedBlock) -> Result<Executed, PersistError> {
+        self.persist_with(block.block, &block.transactions)
+    }
+
+    fn persist_with(
+        &self,
+        block: Arc<Block>,
+        transactions: &[Arc<Transaction>],
+    ) -> Result<Executed, PersistError> {
         let mut roots = self.lock_roots();
         let executed = {
             let view = self.view().map_err(LedgerError::from)?;
-            self.check_block(&view, &block)?;
+            self.check_header(&view, &block)?;
+            self.check_transactions(&view, transactions)?;
             execute(&self.settings, &view, block)?
         };
         self.commit(&mut roots, &executed, WriteSet::default())?;
         Ok(executed)
     }
 
-    fn check_block(&self, view: &LedgerView<'_>, block: &Block) -> Result<(), PersistError> {
+    fn check_header(&self, view: &LedgerView<'_>, block: &Block) -> Result<(), PersistError> {
         let previous = self.tip_header();
         let (found, last) = (block.header.body().index, previous.body().index);
         let expected = last.saturating_add(1);
         if found != expected {
             return Err(PersistError::Height { found, expected });
         }
-        verify::verify_header(&self.settings, view, &previous, &block.header)
-            .map_err(PersistError::Header)?;
-        if self.options.verify_transactions {
-            self.check_transactions(view, block)?;
-        }
-        Ok(())
+        verify::verify_header(&self.settings, view, &previous, &block.header).map_err(PersistError::Header)
     }
 
-    /// Signatures are checked several at once, the rest in order.
-    fn check_transactions(&self, view: &LedgerView<'_>, block: &Block) -> Result<(), PersistError> {
-        let transactions: Vec<_> = block.transactions.iter().cloned().map(Arc::new).collect();
-        let refuse = |hash| move |source| PersistError::Transaction { hash, source };
-        let stateless = transactions.par_iter().map(|transaction| {
-            verify::check_stateless(&self.settings, transaction).map_err(refuse(transaction.hash()))
-        });
-        stateless.collect::<Result<(), _>>()?;
-        let mut pool = crate::block_check::BlockCheck::default();
-        for transaction in &transactions {
-            let others = pool.add(transaction).ok_or_else(|| PersistError::Conflict(transaction.hash()))?;
+    /// What the state decides, for transactions in their order.
+    fn check_transactions(
+        &self,
+        view: &LedgerView<'_>,
+        transactions: &[Arc<Transaction>],
+    ) -> Result<(), PersistError> {
+        let mut before = BlockCheck::default();
+        for transaction in transactions {
+            let hash = transaction.hash();
+            let others = before.add(transaction).ok_or(PersistError::Conflict(hash))?;
             verify::verify_in_block(&self.settings, view, transaction, others)
-                .map_err(refuse(transaction.hash()))?;
+                .map_err(|source| PersistError::Transaction { hash, source })?;
         }
         Ok(())
     }

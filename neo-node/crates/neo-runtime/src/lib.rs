@@ -21,5 +21,5 @@ pub mod view;
 pub use admission::Admission;
 pub use commit::StateRoot;
 pub use execute::Executed;
-pub use ledger::{Ledger, LedgerError, LedgerOptions, PersistError, Tip};
+pub use ledger::{CheckedBlock, Ledger, LedgerError, LedgerOptions, PersistError, Tip};
 pub use view::{HistoricView, LedgerView};

@@ -4,11 +4,7 @@
 use neo_base::UInt256;
 use neo_contract::native;
 
-use crate::{
-    Ledger, LedgerError,
-    state_root::proof,
-    view::HistoricView,
-};
+use crate::{Ledger, LedgerError, state_root::proof, view::HistoricView};
 
 impl Ledger {
     /// The contracts' storage of the state with this root. Blocks and transactions are those of the tip.
