@@ -1,10 +1,13 @@
 //! The daemon as the frame runs it: names, networks, ports, and how to find out which network it is.
 
+mod local_net;
+
 use std::ffi::OsString;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::Subcommand;
 use shared_vendor::{
-    app::{Context, Daemon, Loaded, NoCommand},
+    app::{Context, Daemon, Loaded},
     datadir::Identity,
     exit::{self, Report},
 };
@@ -14,6 +17,14 @@ use crate::{
     genesis::NetworkGenesis,
     node,
 };
+
+/// The daemon's own verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make networks of one's own
+    #[command(subcommand)]
+    LocalNet(local_net::Command),
+}
 
 /// Layout of what is stored.
 const FORMAT: u32 = 1;
@@ -31,7 +42,7 @@ impl Daemon for AvalancheNode {
     const NETWORKS: &'static [&'static str] = &["mainnet", "fuji", "local", "custom"];
     const FOREIGN_ENV: &'static [&'static str] = flags::ENVIRONMENT;
     type Config = Config;
-    type Command = NoCommand;
+    type Command = Command;
 
     fn defaults(_network: &str) -> Vec<(&'static str, String)> {
         let (p2p, rpc) = (9651, 9650); // equal on all networks
@@ -71,6 +82,11 @@ impl Daemon for AvalancheNode {
             genesis: genesis.id().to_string(),
             format: FORMAT,
         })
+    }
+
+    fn command(command: Command, _: &Loaded<Self>) -> Result<(), Report> {
+        let Command::LocalNet(command) = command;
+        local_net::run(&command)
     }
 
     async fn start(ctx: Context<Self>) -> Result<(), Report> {

@@ -157,6 +157,8 @@ shared_vendor::settings! {
         validator_fees_min_price: u64 = ["validator-fees-min-price", "1"],
         /// How slowly that price moves.
         validator_fees_excess_conversion_constant: u64 = ["validator-fees-excess-conversion-constant", "865617"],
+        /// Moves coins of the public test key on the P-chain this often, on networks that are not public.
+        local_transfers: Option<GoDuration> = ["local-transfers"],
         /// Flags of avalanchego that have no effect here, NAME or NAME=VALUE; each is named in a warning.
         ignored: Vec<String> = ["ignored"],
     }

@@ -5,6 +5,7 @@ pub mod chain;
 pub mod keys;
 mod report;
 mod serve;
+pub mod transfers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +40,7 @@ use proposervm::vm::{ProposerVm, Sign};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use shared_vendor::{
     app::{Context, Daemon},
-    clock::Wall,
+    clock::{Time, Wall},
     config::Listen,
     exit::{self, Report},
     log,
@@ -204,6 +205,7 @@ pub async fn start<D: Daemon<Config = Config>>(
         chain_events,
         synced: BTreeSet::new(),
         reporter: Reporter::new(&ctx),
+        next_transfer: Time::ZERO,
     };
     for (id, address) in ctx.config.bootstrap_ids.iter().zip(&ctx.config.bootstrap_ips) {
         net.track(id.0, *address);
@@ -321,6 +323,7 @@ struct Node<D: Daemon> {
     /// Chains that executed what was accepted when they began.
     synced: BTreeSet<Id>,
     reporter: Reporter,
+    next_transfer: Time,
 }
 
 impl<D: Daemon<Config = Config>> Node<D> {
@@ -523,6 +526,16 @@ impl<D: Daemon<Config = Config>> Node<D> {
         let set = Arc::clone(&self.shared.validators.read());
         for node in self.shared.peers.read().keys().filter(|node| set.contains_key(*node)) {
             self.shared.network.set_uptime(*node, 100);
+        }
+        if let Some(every) = self.ctx.config.local_transfers
+            && !matches!(self.shared.facts.network.id, 1 | 5)
+            && self.next_transfer <= self.ctx.clock.now()
+        {
+            self.next_transfer = self.ctx.clock.now().after(every.0);
+            let (platform, now) = (&self.shared.platform, self.ctx.clock.wall());
+            if let Ok(Some(tx)) = tokio::task::block_in_place(|| transfers::issue(platform, now)) {
+                tracing::info!(target: "transfers", %tx, "transfer issued");
+            }
         }
         self.reporter.tick(&self.ctx, &self.shared);
     }

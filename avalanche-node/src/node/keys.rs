@@ -147,7 +147,9 @@ fn read(path: &Path) -> Result<Vec<u8>, Report> {
     })
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+/// A file in PEM.
+#[must_use]
+pub fn pem(label: &str, der: &[u8]) -> String {
     let mut text = format!("-----BEGIN {label}-----\n");
     let body = STANDARD.encode(der);
     let mut rest = body.as_str();

@@ -22,7 +22,11 @@ use crate::{
 
 const NONE: &[ParamDoc] = &[];
 const TX: &[ParamDoc] = &[doc("tx", "signed transaction"), doc("encoding", "hex or hexnc")];
-const TX_ID: &[ParamDoc] = &[doc("txID", "transaction"), doc("encoding", "hex or hexnc")];
+const TX_ID: &[ParamDoc] = &[
+    doc("txID", "transaction"),
+    doc("encoding", "hex or hexnc"),
+    doc("includeReason", "of old clients, without effect"),
+];
 const BLOCK: &[ParamDoc] = &[doc("blockID", "block"), doc("encoding", "hex or hexnc")];
 const HEIGHT: &[ParamDoc] = &[doc("height", "height"), doc("encoding", "hex or hexnc")];
 const ASSET: &[ParamDoc] = &[doc("assetID", "asset: its id, or AVAX")];

@@ -203,14 +203,8 @@ fn tx_fee(context: &Context) -> Value {
 }
 
 fn machines() -> Value {
-    let by_id = |names: &[&str], list: bool| {
-        let mut names: Vec<_> = names.iter().map(|name| (Id::from_name(name).to_string(), *name)).collect();
-        names.sort();
-        let value = |name: &str| if list { json!([name]) } else { json!(name) };
-        Value::Object(names.into_iter().map(|(id, name)| (id, value(name))).collect())
-    };
-    json!({
-        "vms": by_id(&["avm", "platform"], true),
-        "fxs": by_id(&["nftfx", "propertyfx", "secp256k1fx"], false),
-    })
+    let id = |name: &str| Id::from_name(name).to_string();
+    let vms = [("avm", "avm"), ("platformvm", "platform")].map(|(name, alias)| (id(name), json!([alias])));
+    let fxs = ["nftfx", "propertyfx", "secp256k1fx"].map(|name| (id(name), json!(name)));
+    json!({ "vms": Value::Object(Map::from_iter(vms)), "fxs": Value::Object(Map::from_iter(fxs)) })
 }

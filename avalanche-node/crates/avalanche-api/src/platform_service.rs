@@ -30,7 +30,11 @@ const SUBNET: &[ParamDoc] = &[doc("subnetID", "subnet; the primary network when 
 const SUBNETS: &[ParamDoc] = &[doc("ids", "subnets; all when left out")];
 const CHAIN: &[ParamDoc] = &[doc("blockchainID", "alias or id of a chain")];
 const TX: &[ParamDoc] = &[doc("tx", "signed transaction"), doc("encoding", "hex or hexnc")];
-const TX_ID: &[ParamDoc] = &[doc("txID", "transaction"), doc("encoding", "hex or hexnc")];
+const TX_ID: &[ParamDoc] = &[
+    doc("txID", "transaction"),
+    doc("encoding", "hex or hexnc"),
+    doc("includeReason", "of old clients, without effect"),
+];
 const BLOCK: &[ParamDoc] = &[doc("blockID", "block"), doc("encoding", "hex or hexnc")];
 const HEIGHT: &[ParamDoc] = &[doc("height", "height"), doc("encoding", "hex or hexnc")];
 const SAMPLE: &[ParamDoc] = &[doc("size", "how many"), doc("subnetID", "subnet")];
