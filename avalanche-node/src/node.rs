@@ -530,6 +530,7 @@ impl<D: Daemon<Config = Config>> Node<D> {
         if let Some(every) = self.ctx.config.local_transfers
             && !matches!(self.shared.facts.network.id, 1 | 5)
             && self.next_transfer <= self.ctx.clock.now()
+            && self.shared.chains.read().iter().all(|chain| chain.view.lock().is_following)
         {
             self.next_transfer = self.ctx.clock.now().after(every.0);
             let (platform, now) = (&self.shared.platform, self.ctx.clock.wall());

@@ -13,6 +13,7 @@ use platformvm::{
 use shared_vendor::{
     clock::Wall,
     exit::{self, Report},
+    log,
 };
 
 /// The key `ewoq...` of the reference's documentation: known to all, so its coins are worth nothing.
@@ -69,5 +70,11 @@ pub fn issue(platform: &PlatformVm, now: Wall) -> Result<Option<Id>, Report> {
     let mut tx = Tx { unsigned: UnsignedTx::Base(Box::new(base)), credentials: Vec::new() };
     let sigs = vec![key.sign(&tx.signing_hash())];
     tx.credentials.push(Credential::Secp256k1(secp256k1fx::Credential { sigs }));
-    Ok(platform.issue(NamedTx::new(tx), now).ok())
+    match platform.issue(NamedTx::new(tx), now) {
+        Ok(id) => Ok(Some(id)),
+        Err(err) => {
+            tracing::debug!(target: "transfers", reason = %log::Chain(&err), "transfer not taken");
+            Ok(None)
+        }
+    }
 }
