@@ -20,7 +20,7 @@ use crate::{
         keys::{self, FOLDER, RECORD},
         run::KEYS_FAILED,
     },
-    slashing_protection::{database::Database, interchange::Interchange, rules::Rule},
+    slashing_protection::{database::Database, interchange::Interchange},
 };
 
 /// What can be done with keys.
@@ -117,7 +117,7 @@ fn list(folder: &Path) -> Result<(), Report> {
 fn record(loaded: &Loaded<PosNode>) -> Result<(DataDir, Database), Report> {
     let start = genesis(loaded)?.build().map_err(|err| refused(&err))?;
     let data = loaded.open_data()?;
-    let record = Database::open(&data.join(RECORD), Rule::Complete, start.state.genesis_validators_root)
+    let record = keys::open_record(&data.join(RECORD), start.state.genesis_validators_root)
         .map_err(|err| failed(&err))?;
     Ok((data, record))
 }

@@ -518,6 +518,7 @@ fn behaviour(key: &Keypair, settings: &Settings) -> Result<Behaviour, TransportE
             .map_err(|_| refused("the name of the Kademlia protocol"))?,
     );
     store.disjoint_query_paths(true);
+    store.set_periodic_bootstrap_interval(None); // the transport asks for nodes itself while it lacks peers
     let requests = request_response::Config::default().with_request_timeout(REQUEST_TIMEOUT);
     let multicast = if settings.multicast {
         // a machine without multicast still takes part

@@ -12,7 +12,11 @@ use crate::{
         bls::{BlsError, SecretKey},
         keystore::{Freshness, Keystore, KeystoreError},
     },
-    types::primitives::PublicKey,
+    slashing_protection::{
+        database::{Database, DatabaseError},
+        rules::Rule,
+    },
+    types::primitives::{PublicKey, Root},
 };
 
 /// Folder of the key files, in the data directory of a network.
@@ -47,6 +51,14 @@ pub enum KeysError {
         /// Why.
         #[source]
         source: Option<BlsError>,
+    },
+    /// The record of signed messages cannot be used.
+    #[error("{path}")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<DatabaseError>,
     },
     /// A key of that name is there already.
     #[error("the key {0} is there already")]
@@ -83,6 +95,19 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, KeysError> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Opens the record of signed messages, which only this user may read.
+///
+/// # Errors
+/// The file cannot be made or opened, or is of another chain.
+pub fn open_record(path: &Path, genesis_validators_root: Root) -> Result<Database, KeysError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = fs::OpenOptions::new();
+    // the engine would make it readable for others, and gives its side files the permissions of this one
+    options.append(true).create(true).mode(0o600).open(path).map_err(io(path))?;
+    Database::open(path, Rule::Complete, genesis_validators_root)
+        .map_err(|source| KeysError::Record { path: path.to_path_buf(), source: Box::new(source) })
 }
 
 /// Reads a key file.
@@ -143,6 +168,19 @@ pub fn store(
 mod tests {
     use super::*;
     use crate::crypto::derive::interop_key;
+
+    #[test]
+    fn the_record_is_nobody_elses_to_read() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signing.db");
+        let _record = open_record(&path, Root::ZERO).unwrap();
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{:?}", entry.path());
+        }
+    }
 
     #[test]
     fn a_key_is_stored_once_and_opens_with_its_password() {

@@ -33,10 +33,6 @@ use crate::{
         score::{Fault, Scores, Standing},
         transport::{self, Command, Event, Info, Transport},
     },
-    slashing_protection::{
-        database::{Database as SigningDatabase, DatabaseError},
-        rules::Rule,
-    },
     state::{
         genesis::Start,
         verifier::{BatchVerifier, Verifier},
@@ -246,8 +242,7 @@ fn validators<D: Daemon<Config = Config>>(
     }
     let path = ctx.data.join(keys::RECORD);
     let is_new = !path.exists();
-    let record = SigningDatabase::open(&path, Rule::Complete, genesis_validators_root)
-        .map_err(|err: DatabaseError| failed(&err).at(path.display().to_string()))?;
+    let record = keys::open_record(&path, genesis_validators_root).map_err(|err| failed(&err))?;
     let keys = LocalKeys::new(secrets);
     let now_ms = clock.wall().as_millis();
     let since_genesis = now_ms.checked_sub(config.genesis_time.saturating_mul(1000));

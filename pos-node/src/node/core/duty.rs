@@ -7,12 +7,13 @@ use shared_vendor::clock::Time;
 
 use super::{Core, Duty, Effect};
 use crate::{
+    consensus::finality::Due,
     network::{gossip::take_vote, message::Gossip, seen::SeenBlock},
     storage::Database,
     types::{
         block::SignedBlock,
         domain::DomainType,
-        operation::{SignedHeader, SingleAttestation},
+        operation::{SignedFinalityVote, SignedHeader, SingleAttestation},
         primitives::{PublicKey, Slot, ValidatorIndex},
     },
     validator::vault::SignError,
@@ -62,6 +63,31 @@ impl<D: Database> Core<D> {
         out.push(Effect::Publish(Arc::new(Gossip::Block(Box::new(block.clone())))));
         out.push(Effect::Duty(Duty::Proposed { validator, slot, root, txs: count }));
         self.import(now, block, txs, None, out);
+    }
+
+    /// Signs a checkpoint that became final with every key that may.
+    pub(super) fn sign_finality(&mut self, due: &Due, out: &mut Vec<Effect>) {
+        if self.range.target().is_some() || !self.duties.finality_votes(due.vote.epoch) {
+            return;
+        }
+        let ours: Vec<(ValidatorIndex, PublicKey)> = self
+            .duties
+            .validators()
+            .keys()
+            .filter(|index| due.set.indices.binary_search(index).is_ok())
+            .filter_map(|index| Some((*index, self.duties.signer(*index, self.chain.fork_choice().current_epoch())?)))
+            .collect();
+        let domain = self.chain.domain(DomainType::FinalityVote, due.vote.epoch);
+        for (validator_index, key) in ours {
+            let signature = match self.vault.finality_vote(&key, &due.vote, domain) {
+                Ok(signature) => signature,
+                Err(error @ SignError::Record(_)) => return self.stop(error.into(), out),
+                Err(_) => continue, // another checkpoint of this epoch was signed: the record says no
+            };
+            let vote = SignedFinalityVote { validator_index, vote: due.vote, signature };
+            self.take_finality_vote(&vote);
+            out.push(Effect::Publish(Arc::new(Gossip::FinalityVote(vote))));
+        }
     }
 
     /// Votes at once when the block of the current slot has just become the head.

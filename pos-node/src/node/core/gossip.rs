@@ -6,15 +6,16 @@ use shared_vendor::clock::Time;
 
 use super::{Core, Duty, Effect, Handle};
 use crate::{
+    consensus::finality::FinalityVoteError,
     network::{
         gossip::{
-            CLOCK_DISPARITY_MS, Reason, Verdict, check_block, operation_verdict, slot_start_ms, take_vote,
+            CLOCK_DISPARITY_MS, Reason, Rejection, Verdict, check_block, operation_verdict, slot_start_ms, take_vote,
         },
         message::Gossip,
     },
     storage::Database,
     sync::range::Peer,
-    types::{block::SignedBlock, operation::SingleAttestation},
+    types::{block::SignedBlock, operation::{SignedFinalityVote, SingleAttestation}},
 };
 
 /// Votes kept that came a little early.
@@ -33,7 +34,7 @@ impl<D: Database> Core<D> {
             Gossip::Block(block) => return self.on_block(now, peer, handle, block, out),
             Gossip::Attestation(vote) => return self.on_vote(now, peer, handle, vote, out),
             Gossip::Txs(txs) => self.take_txs(txs),
-            Gossip::FinalityVote(_) => Verdict::Ignore(Reason::FinalityVoteEarly),
+            Gossip::FinalityVote(vote) => self.take_finality_vote(vote),
             Gossip::VoluntaryExit(exit) => operation_verdict(self.chain.on_exit(exit)),
             Gossip::ProposerSlashing(evidence) => {
                 operation_verdict(self.chain.on_proposer_slashing(evidence))
@@ -108,6 +109,21 @@ impl<D: Database> Core<D> {
                 self.waiting.keep_vote(vote.clone());
             }
             Verdict::Ignore(_) | Verdict::Reject(_) => {}
+        }
+    }
+
+    /// Gives a finality vote to the chain; one that is early is kept until something becomes final.
+    pub(super) fn take_finality_vote(&mut self, vote: &SignedFinalityVote) -> Verdict {
+        match self.chain.on_finality_vote(vote) {
+            Ok(()) => Verdict::Accept,
+            Err(error) if error.is_offence() => Verdict::Reject(Rejection::FinalityVote),
+            Err(FinalityVoteError::NotFinal) => {
+                if self.early_finality.len() < MAX_EARLY {
+                    self.early_finality.push(*vote);
+                }
+                Verdict::Ignore(Reason::FinalityVoteEarly)
+            }
+            Err(_) => Verdict::Ignore(Reason::FinalityVoteSeen),
         }
     }
 

@@ -41,7 +41,7 @@ use crate::{
     },
     types::{
         domain::ForkData,
-        operation::SingleAttestation,
+        operation::{SignedFinalityVote, SingleAttestation},
         primitives::{Epoch, Root, Slot, ValidatorIndex},
         transaction::Tx,
     },
@@ -242,6 +242,8 @@ pub struct Core<D> {
     waiting: Waiting,
     /// Votes that came up to half a second early, with what the transport needs to hear.
     early: Vec<(Peer, Handle, SingleAttestation)>,
+    /// Finality votes on what is not final here.
+    early_finality: Vec<SignedFinalityVote>,
     asks: BTreeMap<u64, (Peer, Purpose, Time)>,
     next_ask: u64,
     next_status: Time,
@@ -284,6 +286,7 @@ impl<D: Database> Core<D> {
             lookups: Lookups::default(),
             waiting: Waiting::default(),
             early: Vec::new(),
+            early_finality: Vec::new(),
             asks: BTreeMap::new(),
             next_ask: 0,
             next_status: Time::ZERO,
@@ -453,6 +456,9 @@ impl<D: Database> Core<D> {
                     let slot = self.chain.config().params.start_slot(checkpoint.epoch);
                     self.seen.prune(checkpoint.epoch, slot);
                     self.waiting.forget_orphans_before(slot);
+                    for vote in std::mem::take(&mut self.early_finality) {
+                        self.take_finality_vote(&vote);
+                    }
                 }
                 Event::ProposerOffence(evidence) => {
                     out.push(Effect::Publish(Arc::new(Gossip::ProposerSlashing(Box::new(*evidence)))));
@@ -460,6 +466,10 @@ impl<D: Database> Core<D> {
                 Event::AttesterOffence(evidence) => {
                     out.push(Effect::Publish(Arc::new(Gossip::AttesterSlashing(evidence.clone()))));
                 }
+                Event::FinalityOffence(evidence) => {
+                    out.push(Effect::Publish(Arc::new(Gossip::FinalitySlashing(evidence.clone()))));
+                }
+                Event::SignFinality(due) => self.sign_finality(due, out),
                 _ => {}
             }
             out.push(Effect::Chain(event));

@@ -65,8 +65,12 @@ impl<D: Database> Core<D> {
             Request::TxsById(ids) => Answer::Txs(self.known_txs(ids)),
             Request::StateManifest(_)
             | Request::StateChunk { .. }
-            | Request::ConsensusState(_)
-            | Request::FinalityCerts { .. } => Answer::Failed(Code::Unavailable),
+            | Request::ConsensusState(_) => Answer::Failed(Code::Unavailable),
+            Request::FinalityCerts { from_epoch, count } => {
+                let count = usize::try_from(*count).unwrap_or(usize::MAX);
+                let certs = self.chain.finality().certs_from(*from_epoch).take(count);
+                Answer::FinalityCerts(certs.map(encode).collect())
+            }
         })
     }
 

@@ -1,0 +1,144 @@
+//! The built daemon: a network of four processes that finalizes, a killed one that comes back, a validator that runs
+//! twice.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use shared_vendor::{
+    clock::{Clock as _, SystemClock},
+    testing::node::{self, TempDir, TestNode},
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_pos-node");
+
+/// One call over HTTP.
+fn rpc(address: SocketAddr, method: &str, params: &Value) -> Value {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(
+        stream,
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let start = answer.find('{').unwrap_or_else(|| panic!("no JSON in {answer}"));
+    let end = answer.rfind('}').unwrap();
+    serde_json::from_str(&answer[start..=end]).unwrap_or_else(|err| panic!("{err}: {answer}"))
+}
+
+fn genesis(home: &Path, validators: u64) -> PathBuf {
+    let path = home.join("genesis.json");
+    let validators = validators.to_string();
+    let out = path.to_str().unwrap();
+    let args = ["genesis", "devnet", "--validators", &validators, "--slot-ms", "1000", "--start-in", "8", "--out", out];
+    let done = node::run(BINARY, home, &args);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    path
+}
+
+fn start(home: &Path, name: &str, genesis: &Path, keys: &str, peers: &[SocketAddr]) -> TestNode {
+    let folder = home.join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut args: Vec<String> = ["--network", "devnet", "--log-level", "info,chain=debug,net=debug", "--chain-genesis"]
+        .map(String::from)
+        .to_vec();
+    args.push(genesis.to_str().unwrap().to_owned());
+    args.extend(["--validator-interop".to_owned(), keys.to_owned(), "--validator-doppelganger=false".to_owned()]);
+    for peer in peers {
+        args.extend(["--p2p-peers".to_owned(), format!("/ip4/127.0.0.1/tcp/{}", peer.port())]);
+    }
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let mut node = TestNode::start(BINARY, &folder, &args);
+    node.ready();
+    node
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no number: {value}"))
+}
+
+/// Asks until the answer is as wanted.
+fn wait<T>(what: &str, node: &TestNode, mut look: impl FnMut(SocketAddr) -> Option<T>) -> T {
+    let clock = SystemClock::default();
+    let begun = clock.now();
+    loop {
+        if let Some(found) = look(node.address("rpc")) {
+            return found;
+        }
+        assert!(
+            clock.now().since(begun) < Duration::from_secs(120),
+            "waited in vain for {what}; log:\n{}",
+            node.log()
+        );
+        std::thread::sleep(Duration::from_millis(250));
+    }
+}
+
+fn finalized(address: SocketAddr) -> (u64, String) {
+    let answer = rpc(address, "chain_finality", &json!([]));
+    let of = &answer["result"]["finalized"];
+    (number(&of["epoch"]), of["root"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn four_processes_finalize_and_one_that_was_killed_comes_back() {
+    let home = TempDir::new();
+    let genesis = genesis(home.path(), 8);
+    let a = start(home.path(), "a", &genesis, "0..2", &[]);
+    let seed = [a.address("p2p")];
+    let b = start(home.path(), "b", &genesis, "2..4", &seed);
+    let c = start(home.path(), "c", &genesis, "4..6", &seed);
+    let mut d = start(home.path(), "d", &genesis, "6..8", &[seed[0], b.address("p2p")]);
+    let slot = |address| number(&rpc(address, "chain_head", &json!([]))["result"]["slot"]);
+    wait("slot 4", &d, |address| (slot(address) >= 4).then_some(()));
+    d.kill();
+    let killed_at = wait("slots without d", &a, |address| Some(slot(address)).filter(|slot| *slot >= 14));
+    let d = start(home.path(), "d", &genesis, "6..8", &[seed[0], b.address("p2p")]);
+    wait("d to catch up", &d, |address| (slot(address) >= killed_at).then_some(()));
+    let nodes = [&a, &b, &c, &d];
+    let two = nodes.map(|node| wait("two epochs", node, |address| Some(finalized(address)).filter(|of| of.0 >= 2)));
+    for (epoch, root) in &two {
+        for (other, other_root) in &two {
+            assert!(epoch != other || root == other_root, "two blocks are final at epoch {epoch}");
+        }
+    }
+    // the same block everywhere, and what was asked for is what is answered
+    let block = rpc(a.address("rpc"), "chain_getBlock", &json!(["8"]))["result"]["header"]["root"].clone();
+    for node in nodes {
+        let same = rpc(node.address("rpc"), "chain_getBlock", &json!(["8"]));
+        assert_eq!(same["result"]["header"]["root"], block, "{same}");
+    }
+    let list = rpc(a.address("rpc"), "validator_list", &json!([]));
+    assert_eq!(list["result"].as_array().map(Vec::len), Some(8), "{list}");
+}
+
+/// Takes a minute more; `DAEMON_TESTS=all` runs it.
+#[test]
+fn a_validator_that_runs_twice_is_slashed() {
+    if std::env::var("DAEMON_TESTS").is_err() {
+        return;
+    }
+    let home = TempDir::new();
+    let genesis = genesis(home.path(), 8);
+    let a = start(home.path(), "a", &genesis, "0..4", &[]);
+    let seed = [a.address("p2p")];
+    let b = start(home.path(), "b", &genesis, "4..8", &seed);
+    // the same keys with a record of their own, far from the first: two votes for one duty sooner or later
+    let c = start(home.path(), "c", &genesis, "7..8", &seed);
+    let slashed = |address| {
+        let list = rpc(address, "validator_list", &json!([]));
+        let all = list["result"].as_array().unwrap().clone();
+        let slashed = all.iter().filter(|of| of["slashed"] == json!(true)).map(|of| number(&of["index"]));
+        Some(slashed.collect::<Vec<_>>()).filter(|slashed| !slashed.is_empty())
+    };
+    assert_eq!(wait("a slashing", &a, slashed), [7]);
+    drop((b, c));
+}
