@@ -10,8 +10,9 @@ use std::{
 
 use fluxd_chainstate::{AcceptError, Accepted, ChainState, Invalid};
 use fluxd_consensus::check::CheckedBlock;
+use fluxd_mempool::Mempool;
 use fluxd_p2p::bans::Bans;
-use fluxd_primitives::{BlockHash, Script};
+use fluxd_primitives::{BlockHash, Script, TxId};
 use parking_lot::{Mutex, RwLock};
 use shared_vendor::clock::Clock;
 
@@ -91,6 +92,8 @@ pub trait Network: Send + Sync {
     /// # Errors
     /// The rule that it breaks.
     fn submit(&self, block: Arc<CheckedBlock>) -> Result<Submitted, AcceptError>;
+    /// Tells peers of a transaction of the pool.
+    fn relay(&self, txid: TxId);
     /// Declares a block invalid, or valid again, and activates the best chain.
     ///
     /// # Errors
@@ -113,8 +116,10 @@ pub struct Submitted {
 
 /// What all methods share.
 pub struct Context {
-    /// The chain state.
+    /// The chain state; locked before the pool.
     pub chain: Arc<RwLock<ChainState>>,
+    /// What waits for a block.
+    pub mempool: Arc<Mutex<Mempool>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Seconds since 1970 that a test has set; 0 for the real time.

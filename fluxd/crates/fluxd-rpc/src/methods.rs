@@ -5,6 +5,7 @@ mod address;
 mod blocks;
 mod chain;
 mod control;
+mod mempool;
 mod mining;
 mod network;
 mod nodes;
@@ -65,6 +66,7 @@ pub fn all() -> Vec<Method> {
         chain::METHODS,
         blocks::METHODS,
         transactions::METHODS,
+        mempool::METHODS,
         address::METHODS,
         nodes::METHODS,
         mining::METHODS,

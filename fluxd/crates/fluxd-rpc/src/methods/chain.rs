@@ -1,13 +1,13 @@
 //! Methods about the chain as a whole. Mirrors `src/rpc/blockchain.cpp`.
 
-use fluxd_chainstate::ChainState;
+use fluxd_chainstate::{ChainState, Coin};
 use fluxd_consensus::{
     params::Network,
     upgrades::{Activation, Upgrade},
 };
 use fluxd_primitives::{Hash256, OutPoint, TxId};
 
-use super::{Method, blocks};
+use super::{Method, blocks, mempool};
 use crate::{
     context::Context,
     error::{self, RpcError},
@@ -196,15 +196,24 @@ fn tips(context: &Context, args: &Args) -> Result<Json> {
 fn txout(context: &Context, args: &Args) -> Result<Json> {
     let id = TxId(blocks::lenient_hash(args.text(0)?).0);
     let index = args.int(1)?;
-    if args.has(2) {
-        args.flag(2)?;
-    }
+    let with_pool = !args.has(2) || args.flag(2)?;
     let chain = context.chain.read();
     let Ok(index) = u32::try_from(index) else { return Ok(Json::Null) };
-    let Some(coin) = chain.coin(&OutPoint { txid: id, index })? else { return Ok(Json::Null) };
+    let outpoint = OutPoint { txid: id, index };
+    let (mut waiting, mut spent) = (None, false);
+    if with_pool {
+        let pool = context.mempool.lock();
+        waiting = pool.coins(&id).and_then(|coins| Coin::of(&coins, index));
+        spent = mempool::is_spent_in_pool(&pool, &outpoint);
+    }
+    let confirmed = if waiting.is_none() { chain.coin(&outpoint)? } else { None };
+    let confirmations = confirmed
+        .as_ref()
+        .map_or(0, |coin| chain.index().height().saturating_sub(coin.height).saturating_add(1));
+    let Some(coin) = waiting.or(confirmed).filter(|_| !spent) else { return Ok(Json::Null) };
     let mut out = Json::object();
     out.push("bestblock", chain.tip().hash.to_string());
-    out.push("confirmations", chain.index().height().saturating_sub(coin.height).saturating_add(1));
+    out.push("confirmations", confirmations);
     out.push("value", Json::amount(coin.output.value));
     out.push("scriptPubKey", script::locking(&coin.output.script_pubkey, chain.params(), true));
     out.push("version", coin.version);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use fluxd_chainstate::{Accepted, ChainState};
 use fluxd_consensus::{check::CheckedBlock, params::Network, subsidy};
-use fluxd_miner::{Settings, mine};
+use fluxd_mempool::Mempool;
+use fluxd_miner::{PoolTx, Settings, mine};
 use fluxd_primitives::{Block, Codec, Script, U256};
 use shared_vendor::hex;
 
@@ -51,7 +52,8 @@ fn generate(context: &Context, args: &Args) -> Result<Json> {
     for _ in 0..count {
         let block = {
             let chain = context.chain.read();
-            mine(&chain, &[], &Settings::default(), &script, context.now())
+            let pool = waiting(&context.mempool.lock());
+            mine(&chain, &pool, &Settings::default(), &script, context.now())
                 .map_err(|err| RpcError::new(error::INTERNAL, format!("Couldn't create new block: {err}")))?
         };
         let hash = block.hash();
@@ -61,6 +63,22 @@ fn generate(context: &Context, args: &Args) -> Result<Json> {
         }
     }
     Ok(Json::List(hashes))
+}
+
+/// What waits for a block, as the miner takes it.
+fn waiting(pool: &Mempool) -> Vec<PoolTx> {
+    pool.iter()
+        .map(|entry| {
+            let (priority_delta, fee_delta) = pool.delta(&entry.txid);
+            PoolTx {
+                tx: Arc::clone(&entry.tx),
+                txid: entry.txid,
+                size: entry.size,
+                fee_delta,
+                priority_delta,
+            }
+        })
+        .collect()
 }
 
 fn submit(context: &Context, args: &Args) -> Result<Json> {
@@ -156,7 +174,7 @@ fn info(context: &Context, _: &Args) -> Result<Json> {
     out.push("genproclimit", -1_i32);
     out.push("localsolps", 0_u32);
     out.push("networksolps", rate).push("networkhashps", rate);
-    out.push("pooledtx", 0_u32);
+    out.push("pooledtx", context.mempool.lock().len());
     out.push("testnet", network == Network::Test);
     out.push("chain", network.name());
     out.push("generate", false);

@@ -1,6 +1,6 @@
 //! Methods about single transactions and scripts. Mirrors `src/rpc/rawtransaction.cpp`.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use fluxd_chainstate::{ChainState, Found};
 use fluxd_consensus::upgrades::Upgrade;
@@ -72,6 +72,17 @@ fn get(context: &Context, args: &Args) -> Result<Json> {
     let id = TxId(args.hash(0, "parameter 1")?.0);
     let verbose = args.has(1) && args.int(1)? != 0;
     let chain = context.chain.read();
+    let waiting = context.mempool.lock().get(&id).map(|entry| Arc::clone(&entry.tx));
+    if let Some(tx) = waiting {
+        let text = to_hex(&tx);
+        if !verbose {
+            return Ok(Json::from(text));
+        }
+        let mut out = Json::object();
+        out.push("hex", text);
+        push(&mut out, &chain.reader(), &tx)?;
+        return Ok(out);
+    }
     let found = find(&chain, &id)?
         .ok_or_else(|| RpcError::new(error::ADDRESS_OR_KEY, "No information available about transaction"))?;
     let text = to_hex(&found.tx);

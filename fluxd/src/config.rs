@@ -1,0 +1,72 @@
+//! Settings of this daemon, beside those that every daemon has. `config/native.rs` maps `flux.conf` and single-dash
+//! options onto them.
+
+pub mod native;
+
+use std::time::Duration;
+
+use shared_vendor::{config::Size, log::Secret};
+
+shared_vendor::settings! {
+    /// Chain, peers, RPC, notifications.
+    pub struct Config {
+        /// Keep an index of all transactions.
+        index_tx: bool = ["index.tx", "false"],
+        /// Keep the indexes of the insight methods: addresses, spent outputs, times.
+        index_insight: bool = ["index.insight", "false"],
+        /// Keep an index of the fluxnode transactions of each collateral.
+        index_nodes: bool = ["index.nodes", "false"],
+        /// Memory for unspent outputs.
+        cache: Size = ["chain.cache", "256MiB"],
+        /// Trust the known blocks of the network: no scripts and proofs checked before them.
+        checkpoints: bool = ["chain.checkpoints", "true"],
+        /// Delete the oldest block files while all have more bytes than this. Unset: keep all.
+        prune: Option<Size> = ["chain.prune"],
+        /// Age of the tip above which the node counts as syncing.
+        max_tip_age: Duration = ["chain.max-tip-age", "4h"],
+        /// Heights of upgrades on regtest, NAME:HEIGHT or BRANCH:HEIGHT.
+        nuparams: Vec<String> = ["chain.nuparams"],
+        /// Command to run when the best block changes; %s is its hash.
+        block_notify: Option<String> = ["chain.block-notify"],
+        /// Take connections.
+        listen: bool = ["p2p.listen", "true"],
+        /// Connect to these nodes and no others, HOST:PORT.
+        connect: Vec<String> = ["p2p.connect"],
+        /// Nodes to stay connected to, HOST:PORT.
+        add_node: Vec<String> = ["p2p.add-node"],
+        /// Ask the seeds of the network for nodes when few are known.
+        dns_seed: bool = ["p2p.dns-seed", "true"],
+        /// Peers to dial.
+        outbound: usize = ["p2p.outbound", "16"],
+        /// Length of a ban.
+        ban_time: Duration = ["p2p.ban-time", "24h"],
+        /// Serve filtered connections to light clients.
+        bloom: bool = ["p2p.bloom", "true"],
+        /// User name of RPC; needs rpc.password.
+        rpc_user: Option<String> = ["rpc.user"],
+        /// Password of RPC. Unset: the cookie of this run.
+        rpc_password: Option<Secret<String>> = ["rpc.password"],
+        /// Users with hashed passwords, NAME:SALT$HASH.
+        rpc_auth: Vec<String> = ["rpc.auth"],
+        /// Networks that may ask RPC beside this machine, as 10.0.0.0/8.
+        rpc_allow_ip: Vec<String> = ["rpc.allow-ip"],
+        /// Calls that run at once.
+        rpc_threads: usize = ["rpc.threads", "8"],
+        /// Serve public REST requests.
+        rest: bool = ["rpc.rest", "false"],
+        /// Address that mined blocks pay.
+        mining_address: Option<String> = ["mining.address"],
+        /// Addresses to publish hashes of blocks at, as tcp://127.0.0.1:28332.
+        zmq_hashblock: Vec<String> = ["zmq.hashblock"],
+        /// Addresses to publish ids of transactions at.
+        zmq_hashtx: Vec<String> = ["zmq.hashtx"],
+        /// Addresses to publish blocks at.
+        zmq_rawblock: Vec<String> = ["zmq.rawblock"],
+        /// Addresses to publish transactions at.
+        zmq_rawtx: Vec<String> = ["zmq.rawtx"],
+        /// Addresses to publish hashes of blocks with their heights at.
+        zmq_hashblockheight: Vec<String> = ["zmq.hashblockheight"],
+        /// Addresses to publish reorganisations at.
+        zmq_chainreorg: Vec<String> = ["zmq.chainreorg"],
+    }
+}

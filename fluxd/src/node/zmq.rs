@@ -1,0 +1,145 @@
+//! Notifications over ZeroMQ: topic, body, sequence number. Mirrors `src/zmq/zmqpublishnotifier.cpp`.
+
+use std::collections::BTreeMap;
+
+use fluxd_chainstate::ChainEvent;
+use fluxd_primitives::{BlockHash, Codec};
+use shared_vendor::exit::{self, Report};
+use tokio::sync::mpsc;
+use zeromq::{PubSocket, Socket, SocketSend, ZmqMessage};
+
+use crate::config::Config;
+
+/// What a topic tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Topic {
+    HashBlock,
+    HashTx,
+    RawBlock,
+    RawTx,
+    HashBlockHeight,
+    ChainReorg,
+}
+
+impl Topic {
+    fn name(self) -> &'static str {
+        match self {
+            Self::HashBlock => "hashblock",
+            Self::HashTx => "hashtx",
+            Self::RawBlock => "rawblock",
+            Self::RawTx => "rawtx",
+            Self::HashBlockHeight => "hashblockheight",
+            Self::ChainReorg => "chainreorg",
+        }
+    }
+}
+
+/// The publisher: one socket an address, each with its topics.
+pub(super) struct Publisher {
+    sockets: Vec<(PubSocket, Vec<(Topic, u32)>)>,
+}
+
+impl Publisher {
+    /// Binds all addresses; `None` where no topic is published.
+    pub(super) async fn bind(config: &Config) -> Result<Option<Self>, Report> {
+        let lists = [
+            (Topic::HashBlock, &config.zmq_hashblock),
+            (Topic::HashTx, &config.zmq_hashtx),
+            (Topic::RawBlock, &config.zmq_rawblock),
+            (Topic::RawTx, &config.zmq_rawtx),
+            (Topic::HashBlockHeight, &config.zmq_hashblockheight),
+            (Topic::ChainReorg, &config.zmq_chainreorg),
+        ];
+        let mut by_address: BTreeMap<&str, Vec<(Topic, u32)>> = BTreeMap::new();
+        for (topic, addresses) in lists {
+            for address in addresses {
+                by_address.entry(address).or_default().push((topic, 0));
+            }
+        }
+        let mut sockets = Vec::new();
+        for (address, topics) in by_address {
+            let mut socket = PubSocket::new();
+            socket.bind(address).await.map_err(|err| {
+                Report::new(exit::PORT_IN_USE, format!("cannot publish at {address}")).because(&err)
+            })?;
+            tracing::info!(target: "zmq", address, topics = topics.len(), "publishing");
+            sockets.push((socket, topics));
+        }
+        Ok((!sockets.is_empty()).then_some(Self { sockets }))
+    }
+
+    /// Publishes what comes until the sender is gone.
+    pub(super) async fn run(mut self, mut events: mpsc::Receiver<Vec<ChainEvent>>) {
+        while let Some(events) = events.recv().await {
+            for (topic, body) in messages(&events) {
+                self.publish(topic, &body).await;
+            }
+        }
+    }
+
+    async fn publish(&mut self, topic: Topic, body: &[u8]) {
+        for (socket, topics) in &mut self.sockets {
+            let Some((_, sequence)) = topics.iter_mut().find(|(wanted, _)| *wanted == topic) else {
+                continue;
+            };
+            let mut message = ZmqMessage::from(topic.name());
+            message.push_back(body.to_vec().into());
+            message.push_back(sequence.to_le_bytes().to_vec().into());
+            *sequence = sequence.wrapping_add(1);
+            if let Err(err) = socket.send(message).await {
+                tracing::debug!(%err, "a subscriber did not take a message");
+            }
+        }
+    }
+}
+
+/// What the subscribers of each topic hear of a change of the chain.
+fn messages(events: &[ChainEvent]) -> Vec<(Topic, Vec<u8>)> {
+    let mut out = Vec::new();
+    let (mut old, mut fork) = (None, None);
+    let mut last = None;
+    for event in events {
+        match event {
+            ChainEvent::Disconnected { block, height, .. } => {
+                old.get_or_insert((block.hash(), *height));
+                fork = Some((block.block().header.prev, height.saturating_sub(1)));
+                for (id, tx) in block.transactions() {
+                    push_tx(&mut out, id, &tx.to_bytes());
+                }
+            }
+            ChainEvent::Connected { block, height, .. } => {
+                for (id, tx) in block.transactions() {
+                    push_tx(&mut out, id, &tx.to_bytes());
+                }
+                last = Some((block, *height));
+            }
+            ChainEvent::Rejected { .. } => {}
+        }
+    }
+    let Some((block, height)) = last else { return out };
+    out.push((Topic::HashBlock, display(&block.hash())));
+    out.push((Topic::RawBlock, block.block().to_bytes()));
+    out.push((Topic::HashBlockHeight, place((block.hash(), height))));
+    if let (Some(old), Some(fork)) = (old, fork) {
+        out.push((Topic::ChainReorg, [place(old), place((block.hash(), height)), place(fork)].concat()));
+    }
+    out
+}
+
+fn push_tx(out: &mut Vec<(Topic, Vec<u8>)>, id: &fluxd_primitives::TxId, bytes: &[u8]) {
+    let mut shown = id.0.to_vec();
+    shown.reverse();
+    out.push((Topic::HashTx, shown));
+    out.push((Topic::RawTx, bytes.to_vec()));
+}
+
+/// A hash as people read it.
+fn display(hash: &BlockHash) -> Vec<u8> {
+    let mut bytes = hash.0.to_vec();
+    bytes.reverse();
+    bytes
+}
+
+fn place((hash, height): (BlockHash, u32)) -> Vec<u8> {
+    [display(&hash), height.to_le_bytes().to_vec()].concat()
+}
