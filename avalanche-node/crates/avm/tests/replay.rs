@@ -8,17 +8,20 @@ use std::{
 
 use avalanche_db::{Database, Memory};
 use avalanche_ids::{Id, NodeId, ShortId};
-use avalanche_node::genesis::{AVM_ID, NetworkGenesis};
 use avalanche_utils::upgrade::Fork;
 use avalanche_vm::chain::{BlockContext, ChainVm, Phase, ValidatorState};
 use avm::vm::Avm;
-use platformvm::{CHAIN_ID, config::Config, state::State, vm::PlatformVm};
+use platformvm::{
+    CHAIN_ID, config::Config, genesis::Genesis, state::State, txs::UnsignedTx, vm::PlatformVm,
+};
 use serde_json::Value;
 use shared_vendor::{clock::Wall, hex};
 
+const AVM_ID: Id = Id::from_name("avm");
+
 struct Recording {
     json: Value,
-    network: NetworkGenesis,
+    genesis: Genesis,
     config: Config,
 }
 
@@ -26,14 +29,16 @@ impl Recording {
     fn read(name: &str) -> Self {
         let path = format!("{}/tests/data/replay/{name}.json", env!("CARGO_MANIFEST_DIR"));
         let json: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let network = NetworkGenesis::from_json(json["genesis"].to_string().as_bytes()).unwrap();
-        let mut config = Config::of_network(network.network_id, network.avax_asset_id);
+        let genesis = Genesis::parse(&hex::decode(json["p_genesis"].as_str().unwrap()).unwrap()).unwrap();
+        let network_id = u32::try_from(json["network_id"].as_u64().unwrap()).unwrap();
+        let avax_asset_id = json["avax_asset_id"].as_str().unwrap().parse().unwrap();
+        let mut config = Config::of_network(network_id, avax_asset_id);
         config.staking.min_stake_duration = 20;
         config.staking.helicon_min_stake_duration = 20;
         if json["helicon"] == true {
             config.upgrades = config.upgrades.with(Fork::Helicon, config.upgrades.time(Fork::Granite));
         }
-        Self { json, network, config }
+        Self { json, genesis, config }
     }
 
     fn blocks(&self, key: &str) -> Vec<Vec<u8>> {
@@ -50,17 +55,14 @@ impl Recording {
     }
 
     fn open(&self, store: &Arc<dyn Database>) -> (PlatformVm, Avm) {
-        let genesis = self.network.platform.bytes();
-        let platform = PlatformVm::open(Arc::clone(store), self.config, &genesis).unwrap();
-        let x_chain = self.network.platform.chain_id(AVM_ID).unwrap();
-        let created = self.network.platform.chains.iter().find_map(|tx| match &tx.unsigned {
-            platformvm::txs::UnsignedTx::CreateChain(chain) if chain.vm_id == AVM_ID => {
-                Some(&chain.genesis_data)
-            }
+        let platform = PlatformVm::open(Arc::clone(store), self.config, &self.genesis.bytes()).unwrap();
+        let x_chain = self.genesis.chain_id(AVM_ID).unwrap();
+        let created = self.genesis.chains.iter().find_map(|tx| match &tx.unsigned {
+            UnsignedTx::CreateChain(chain) if chain.vm_id == AVM_ID => Some(&chain.genesis_data),
             _ => None,
         });
-        let config =
-            avm::config::Config::of_network(self.network.network_id, x_chain, self.network.avax_asset_id);
+        let Config { network_id, avax_asset_id, .. } = self.config;
+        let config = avm::config::Config::of_network(network_id, x_chain, avax_asset_id);
         let validators = Arc::new(platform.clone());
         let avm = Avm::open(Arc::clone(store), config, created.unwrap(), validators).unwrap();
         (platform, avm)
@@ -243,4 +245,10 @@ fn a_granite_network_is_reproduced_while_bootstrapping() {
 #[test]
 fn a_granite_network_is_reproduced_with_every_signature_checked() {
     replay("granite", Phase::Normal);
+}
+
+#[test]
+fn a_network_beyond_helicon_is_reproduced() {
+    replay("helicon", Phase::Bootstrapping);
+    replay("helicon", Phase::Normal);
 }
