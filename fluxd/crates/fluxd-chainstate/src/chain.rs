@@ -40,7 +40,7 @@ pub use snapshot::SnapshotSummary;
 pub use verify::Verified;
 
 /// Result of an operation on the chain state.
-pub type Result<T> = std::result::Result<T, ChainError>;
+pub(crate) type Result<T> = std::result::Result<T, ChainError>;
 
 /// How a chain state works.
 #[derive(Debug, Clone)]

@@ -142,11 +142,17 @@ impl NodeRules {
         }
     }
 
+    /// True at heights at which nodes with an outdated collateral are looked for.
+    #[must_use]
+    pub fn has_outdated(&self, height: u32) -> bool {
+        let [first, _, last] = self.transitions;
+        (first.begin..last.end.saturating_add(ENFORCED_AFTER_LAST_TRANSITION)).contains(&height)
+    }
+
     /// True when a node of this tier and collateral must end because its tier's transition is over.
     #[must_use]
     pub fn is_outdated(&self, height: u32, tier: Tier, collateral: Amount) -> bool {
-        let [first, _, last] = self.transitions;
-        (first.begin..last.end.saturating_add(ENFORCED_AFTER_LAST_TRANSITION)).contains(&height)
+        self.has_outdated(height)
             && height >= self.transition(tier).end
             && self.tier_of(height, collateral).is_none()
     }

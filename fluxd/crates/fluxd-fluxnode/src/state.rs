@@ -125,6 +125,8 @@ pub struct NodeState {
     confirmed: BTreeMap<OutPoint, Node>,
     delegates: BTreeMap<OutPoint, Vec<PublicKey>>,
     queues: [BTreeSet<QueueKey>; 3],
+    /// Confirmed nodes by the height of their last CONFIRM, so that expiry looks at the oldest only.
+    by_confirm: BTreeSet<(u32, OutPoint)>,
 }
 
 impl NodeState {
@@ -250,6 +252,8 @@ impl NodeState {
         for (outpoint, ip) in changes.updates {
             self.remember(&mut undo, outpoint);
             if let Some(node) = self.confirmed.get_mut(&outpoint) {
+                self.by_confirm.remove(&(node.last_confirmed, outpoint));
+                self.by_confirm.insert((height, outpoint));
                 node.last_confirmed = height;
                 node.ip = ip;
             }
@@ -312,15 +316,21 @@ impl NodeState {
         expired.map(|(outpoint, _)| *outpoint).collect()
     }
 
-    fn expired_confirms(&self, rules: &NodeRules, height: u32, changes: &BlockChanges) -> Vec<OutPoint> {
+    fn expired_confirms(&self, rules: &NodeRules, height: u32, changes: &BlockChanges) -> BTreeSet<OutPoint> {
         let updated: BTreeSet<&OutPoint> = changes.updates.iter().map(|(outpoint, _)| outpoint).collect();
         let oldest = height.saturating_sub(rules.confirm_expiry(height));
-        let is_expired = |(outpoint, node): &(&OutPoint, &Node)| {
-            rules.is_outdated(height, node.tier, node.collateral)
-                || (!updated.contains(outpoint) && node.last_confirmed < oldest)
-                || changes.spent.contains(outpoint)
-        };
-        self.confirmed.iter().filter(is_expired).map(|(outpoint, _)| *outpoint).collect()
+        let silent = self.by_confirm.iter().take_while(|(confirmed, _)| *confirmed < oldest);
+        let mut expired: BTreeSet<OutPoint> =
+            silent.map(|(_, outpoint)| *outpoint).filter(|outpoint| !updated.contains(outpoint)).collect();
+        expired.extend(changes.spent.iter().filter(|outpoint| self.confirmed.contains_key(outpoint)));
+        if rules.has_outdated(height) {
+            let outdated = self
+                .confirmed
+                .iter()
+                .filter(|(_, node)| rules.is_outdated(height, node.tier, node.collateral));
+            expired.extend(outdated.map(|(outpoint, _)| *outpoint));
+        }
+        expired
     }
 
     fn remember(&self, undo: &mut Undo, outpoint: OutPoint) {
@@ -330,12 +340,14 @@ impl NodeState {
     /// Puts a node into the confirmed list and its queue, or takes it out of both.
     fn set_confirmed(&mut self, outpoint: OutPoint, node: Option<Node>) {
         if let Some(old) = self.confirmed.remove(&outpoint) {
+            self.by_confirm.remove(&(old.last_confirmed, outpoint));
             let key = old.queue_key(outpoint);
             self.queue_mut(old.tier).remove(&key);
         }
         if let Some(node) = node {
             let key = node.queue_key(outpoint);
             self.queue_mut(node.tier).insert(key);
+            self.by_confirm.insert((node.last_confirmed, outpoint));
             self.confirmed.insert(outpoint, node);
         }
     }

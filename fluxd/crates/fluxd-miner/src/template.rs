@@ -24,7 +24,7 @@ use fluxd_primitives::{
 };
 use fluxd_script::opcode;
 
-use crate::select::{PoolTx, select};
+use crate::select::{PoolTx, Selection, select};
 
 /// Version of PoW headers.
 const POW_VERSION: i32 = 4;
@@ -112,8 +112,15 @@ pub fn create(
     maker: &Maker,
     now: i64,
 ) -> Result<Template, TemplateError> {
-    let height = chain.index().height().saturating_add(1);
     let selection = select(chain, pool, settings, now)?;
+    let template = assemble(chain, &selection, maker, now);
+    test(chain, &template, now)?;
+    Ok(template)
+}
+
+/// The block of these transactions, whatever the rules say about it.
+pub(crate) fn assemble(chain: &ChainState, selection: &Selection, maker: &Maker, now: i64) -> Template {
+    let height = chain.index().height().saturating_add(1);
     let mut sapling_tree = chain.sapling_tree().clone();
     let mut leaves = 0_usize;
     for output in selection.transactions.iter().flat_map(|tx| &tx.shielded_outputs) {
@@ -135,9 +142,7 @@ pub fn create(
     let mut transactions = vec![coinbase];
     transactions.extend(selection.transactions.iter().map(|tx| Transaction::clone(tx)));
     let header = header(chain, height, maker, now, &txids, sapling_root);
-    let template = Template { block: Block { header, transactions }, height, fees, sigops, payments };
-    test(chain, &template, now)?;
-    Ok(template)
+    Template { block: Block { header, transactions }, height, fees, sigops, payments }
 }
 
 fn test(chain: &ChainState, template: &Template, now: i64) -> Result<(), TemplateError> {

@@ -11,7 +11,7 @@ use fluxd_consensus::{
 };
 use fluxd_fluxnode::{Tier, message};
 use fluxd_primitives::{
-    Address, Amount, COIN, Codec, OutPoint, PublicKey, Script, Transaction, TxId, TxIn, TxOut, sha256,
+    Address, Amount, COIN, Codec, OutPoint, Proof, PublicKey, Script, Transaction, TxId, TxIn, TxOut, sha256,
     transaction::{
         FLUXNODE_UPGRADEABLE_VERSION, SAPLING_GROUP, SAPLING_VERSION,
         fluxnode::{Claim, Confirm, FluxnodeTx, NORMAL_BIT, Owner, Start},
@@ -22,7 +22,10 @@ use fluxd_script::{
 };
 use secp256k1::{Message, SecretKey, ecdsa::RecoverableSignature};
 
-use crate::{PoolTx, Settings, mine};
+use crate::{
+    PoolTx, Selection, Settings, mine,
+    template::{Maker, assemble},
+};
 
 /// First height of proof of node on the test network; blocks before it carry proof of work.
 pub const PON_FROM: u32 = 20;
@@ -169,6 +172,77 @@ impl Lab {
         self.add(&block);
         assert_eq!(self.chain.tip().hash, block.hash());
         block
+    }
+
+    /// Makes the next block of these transactions without asking whether they may be in it, which is quick; the fees count
+    /// as zero.
+    ///
+    /// # Panics
+    /// The network has no proof of node yet, or the block breaks a rule of its own.
+    #[must_use]
+    pub fn assemble(&mut self, transactions: Vec<Transaction>) -> Arc<CheckedBlock> {
+        self.now += SPACING;
+        let params = self.chain.params();
+        let maker = Maker {
+            script: params.funding_script(params.dev_fund),
+            collateral: params.pon.bypass.expect("a private network"),
+            time: u32::try_from(self.now).expect("this century"),
+        };
+        let selection = Selection {
+            txids: transactions.iter().map(Transaction::txid).collect(),
+            fees: vec![Amount::ZERO; transactions.len()],
+            sigops: vec![0; transactions.len()],
+            transactions: transactions.into_iter().map(Arc::new).collect(),
+        };
+        let mut block = assemble(&self.chain, &selection, &maker, self.now).block;
+        if let Proof::Node { signature, .. } = &mut block.header.proof {
+            *signature = vec![0; 64];
+        }
+        Arc::new(CheckedBlock::new(Arc::new(block)).expect("a block of its own rules"))
+    }
+
+    /// A chain as busy with fluxnodes as the main network: `nodes` of them run, and each of `blocks` blocks confirms
+    /// `per_block` of them again, in turn.
+    ///
+    /// # Panics
+    /// There are so few nodes that one would confirm again too soon.
+    pub fn grow_busy(&mut self, nodes: u32, blocks: u32, per_block: u32) {
+        self.mine_to(1);
+        let first = self.chain.index().at_height(1).expect("mined");
+        let premine = outpoint(self.chain.body(first).expect("stored").txids()[0], 0);
+        self.mine_to(101);
+        let owner = Key::number(MINER_KEY);
+        let node = Key::number(3);
+        let payments = vec![(collateral(Tier::Cumulus), &owner); usize::try_from(nodes).unwrap_or_default()];
+        let split = self.pay(premine, outputs(&payments));
+        let txid = split.txid();
+        self.mine(vec![split]);
+        self.mine_to(203);
+        let collaterals: Vec<OutPoint> = (1..=nodes).map(|index| outpoint(txid, index)).collect();
+        for first_confirm in [false, true] {
+            for part in collaterals.chunks(1000) {
+                let now = u32::try_from(self.now).expect("this century");
+                let make = |collateral: &OutPoint| {
+                    if first_confirm {
+                        confirm(*collateral, &node, false, "192.0.2.1:16127", now)
+                    } else {
+                        start(*collateral, &owner, &node, now)
+                    }
+                };
+                let block = self.assemble(part.iter().map(make).collect());
+                self.add(&block);
+            }
+        }
+        let mut turn = collaterals.iter().cycle();
+        for number in 0..blocks {
+            let now = u32::try_from(self.now).expect("this century");
+            let ip = format!("198.51.{}.{}:16127", number / 200 % 200, number % 200);
+            let updates = turn.by_ref().take(usize::try_from(per_block).unwrap_or_default());
+            let block = self
+                .assemble(updates.map(|collateral| confirm(*collateral, &node, true, &ip, now)).collect());
+            self.add(&block);
+            assert_eq!(self.chain.tip().hash, block.hash(), "the block is connected");
+        }
     }
 
     /// Makes and adds empty blocks up to a height.

@@ -47,6 +47,8 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 const FILES: &str = "blocks";
 /// Folder of the tables.
 const TABLES: &str = "state";
+/// Folder of tables that are being created.
+const UNFINISHED_TABLES: &str = "state.new";
 
 /// To which network a store belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +82,25 @@ impl Store {
     /// # Errors
     /// It belongs to another network or format, a flat file lacks what the tables name, or engine or files fail.
     pub fn open(dir: &Path, identity: &Identity<'_>) -> Result<Self> {
-        std::fs::create_dir_all(dir).map_err(|source| StoreError::File { path: dir.to_owned(), source })?;
-        Self::prepare(Backend::open(&dir.join(TABLES))?, dir, identity)
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::File { path, source }
+        };
+        std::fs::create_dir_all(dir).map_err(failed(dir))?;
+        let tables = dir.join(TABLES);
+        if !tables.exists() {
+            // Made beside their place first: an engine that runs out of room while it creates its files does not open them again.
+            let unfinished = dir.join(UNFINISHED_TABLES);
+            match std::fs::remove_dir_all(&unfinished) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::File { path: unfinished, source });
+                }
+                _ => drop(Backend::open(&unfinished)?),
+            }
+            std::fs::rename(&unfinished, &tables).map_err(failed(&tables))?;
+            std::fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed(dir))?;
+        }
+        Self::prepare(Backend::open(&tables)?, dir, identity)
     }
 
     /// A store with its tables in memory and its flat files in a folder, for tests and simulations.
