@@ -5,6 +5,8 @@ use std::{ops::Range, path::PathBuf, str::FromStr};
 use libp2p::Multiaddr;
 use shared_vendor::config::{Kind, Setting};
 
+use crate::types::operation::Checkpoint;
+
 shared_vendor::settings! {
     /// Chain, peers, validators, RPC.
     pub struct Config {
@@ -14,6 +16,8 @@ shared_vendor::settings! {
         archive: bool = ["chain.archive", "false"],
         /// Slots whose transactions and receipts are kept, unless everything is.
         history_slots: u64 = ["chain.history-slots", "216000"],
+        /// A final checkpoint to start at instead of genesis, as ROOT:EPOCH from a node that is trusted.
+        checkpoint: Option<Trusted> = ["sync.checkpoint"],
         /// Nodes to stay connected to, as /ip4/127.0.0.1/tcp/9470 with or without /p2p/ID.
         peers: Vec<Peer> = ["p2p.peers"],
         /// Look for nodes on the local network; meant for development networks.
@@ -43,6 +47,32 @@ impl Setting for Peer {
     fn parse(texts: &[String]) -> Result<Self, String> {
         match texts {
             [text] => text.parse().map(Self).map_err(|err| format!("{}: {err}", Self::KIND.name)),
+            _ => Err(Self::KIND.name.to_owned()),
+        }
+    }
+}
+
+/// A checkpoint that is taken on trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trusted(pub Checkpoint);
+
+impl FromStr for Trusted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (root, epoch) = text.split_once(':').ok_or("no : in it")?;
+        let root = root.parse().map_err(|_| "the root is not 64 hexadecimal digits")?;
+        let epoch = epoch.parse().map_err(|_| "the epoch is no number")?;
+        Ok(Self(Checkpoint { epoch, root }))
+    }
+}
+
+impl Setting for Trusted {
+    const KIND: Kind = Kind::text("a checkpoint as ROOT:EPOCH");
+
+    fn parse(texts: &[String]) -> Result<Self, String> {
+        match texts {
+            [text] => text.parse().map_err(|err| format!("{}: {err}", Self::KIND.name)),
             _ => Err(Self::KIND.name.to_owned()),
         }
     }

@@ -1,15 +1,18 @@
 //! Requests, their answers, and how both are framed on a stream: a request is `u8 kind ‖ u32 length ‖ bytes`, an answer
-//! a run of chunks `u8 code ‖ u32 length ‖ bytes` until the stream ends. All share one protocol name (docs/adr/0006).
+//! a run of chunks `u8 code ‖ u32 length ‖ bytes` until the stream ends. All share one protocol name (docs/adr/0009).
 
 use shared_vendor::bytes::{ReadError, Reader, Writer};
 
 use super::topic::genesis8;
-use crate::types::{
-    block::SignedBlock,
-    codec::{self, DecodeError, Wire, container},
-    operation::Checkpoint,
-    primitives::{Epoch, List, Root, Slot},
-    transaction::Tx,
+use crate::{
+    consensus::chain::checkpoint::StatePiece,
+    types::{
+        block::SignedBlock,
+        codec::{self, DecodeError, Wire, container},
+        operation::Checkpoint,
+        primitives::{Epoch, List, Root, Slot},
+        transaction::Tx,
+    },
 };
 
 /// Most blocks of one answer.
@@ -28,12 +31,6 @@ pub const MAX_REQUEST_BYTES: usize = MAX_TX_IDS * 32 + 64;
 pub const MAX_CHUNKS: usize = 1024;
 /// Most finality certificates of one answer.
 pub const MAX_CERTS: u64 = 256;
-/// Most entries of one part of the application state.
-pub const MAX_ENTRIES: usize = 1 << 15;
-/// Most bytes of a key of the application state.
-pub const MAX_KEY_BYTES: usize = 256;
-/// Most bytes of a value of the application state.
-pub const MAX_VALUE_BYTES: usize = 128 << 10;
 
 /// The protocol of all requests.
 pub const PROTOCOL: &str = "/pos/req/1";
@@ -384,32 +381,16 @@ container! {
 
 container! {
     /// What the state of a checkpoint consists of.
-    #[derive(Copy, Default)]
+    #[derive(Default)]
     plain struct Manifest {
         /// The checkpoint's epoch and block.
         checkpoint: Checkpoint,
-        /// The state root in that block's header.
-        state_root: Root,
-        /// Root of the consensus state.
-        consensus_root: Root,
+        /// The block, whose header commits to everything else.
+        block: SignedBlock,
         /// Root of the application tree.
         app_root: Root,
         /// Bytes of the encoded consensus state.
         consensus_bytes: u64,
-        /// Entries of the application state.
-        entries: u64,
-    }
-}
-
-container! {
-    /// Part of the application state: all entries whose key hash is from `start` (of the request) to the last one's.
-    plain struct StateChunk {
-        /// Entries in the order of key hashes.
-        entries: List<(List<u8, MAX_KEY_BYTES>, List<u8, MAX_VALUE_BYTES>), MAX_ENTRIES>,
-        /// Whether no entry follows.
-        is_last: bool,
-        /// Hashes that, with the entries, give the root of the tree.
-        proof: List<Root, 512>,
     }
 }
 
@@ -431,7 +412,7 @@ pub enum Answer {
     /// To `StateManifest`.
     Manifest(Box<Manifest>),
     /// To `StateChunk`.
-    StateChunk(Box<StateChunk>),
+    StateChunk(Box<StatePiece>),
     /// To `ConsensusState`: the encoded state.
     ConsensusState(Vec<u8>),
     /// To `FinalityCerts`: each encoded.
@@ -526,7 +507,7 @@ impl Answer {
                 }
                 Self::Txs(txs)
             }
-            Protocol::StateManifest => Self::Manifest(Box::new(codec::decode(one()?, MAX_PART_BYTES)?)),
+            Protocol::StateManifest => Self::Manifest(Box::new(codec::decode(one()?, MAX_CHUNK_BYTES)?)),
             Protocol::StateChunk => Self::StateChunk(Box::new(codec::decode(one()?, 4 * MAX_PART_BYTES)?)),
             Protocol::ConsensusState => Self::ConsensusState(chunks.concat()),
             Protocol::FinalityCerts => {
@@ -666,7 +647,6 @@ mod tests {
     #[test]
     fn answers_read_back_in_chunks() {
         let block = BlockChunk { block: SignedBlock::default(), txs: List::new(vec![tx(1)]) };
-        let parts = StateChunk { entries: List::empty(), is_last: true, proof: List::empty() };
         for (protocol, answer) in [
             (Protocol::Status, Answer::Status(Box::default())),
             (Protocol::Goodbye, Answer::Bye),
@@ -676,7 +656,6 @@ mod tests {
             (Protocol::BlocksByRoot, Answer::Blocks(Vec::new())),
             (Protocol::TxsById, Answer::Txs((0..40).map(|at| tx(60_000 + at)).collect())),
             (Protocol::StateManifest, Answer::Manifest(Box::default())),
-            (Protocol::StateChunk, Answer::StateChunk(Box::new(parts))),
             (Protocol::ConsensusState, Answer::ConsensusState(vec![9; 3 * MAX_PART_BYTES + 5])),
             (Protocol::FinalityCerts, Answer::FinalityCerts(vec![vec![1, 2], vec![3]])),
             (Protocol::Ping, Answer::Failed(Code::RateLimited)),

@@ -19,6 +19,7 @@ use tokio::{
 };
 
 use super::{
+    bootstrap,
     core::{Core, Effect, Failure, Input, Parts},
     keys,
     report::Reporter,
@@ -39,6 +40,7 @@ use crate::{
     },
     storage::{FoldedState as _, SqliteDatabase, StoreError, sqlite::History},
     types::{
+        domain::ForkData,
         params::Config as ChainConfig,
         primitives::{Epoch, Root},
         transaction::Tx,
@@ -94,18 +96,10 @@ pub async fn start<D: Daemon<Config = Config>>(
     let verifier: Arc<dyn Verifier> = Arc::new(BatchVerifier::new(random));
     let root = genesis.block.root();
     let validators_root = genesis.state.genesis_validators_root;
-    let chain = tokio::task::block_in_place(|| open_chain(&ctx, &config, genesis, Arc::clone(&verifier)))?;
-    let base_ms = base_ms(&*ctx.clock);
-    let (vault, duties) = validators(&ctx, &config, validators_root, &*ctx.clock)?;
-    let mut graffiti = [0; 32];
-    for (to, from) in graffiti.iter_mut().zip(ctx.config.graffiti.bytes()) {
-        *to = from;
-    }
-    let height = chain.head_slot();
-    let core = Core::new(Parts { chain, verifier, vault, duties, base_ms, graffiti });
-
     let key = node_key(&ctx)?;
     let epoch = Duration::from_millis(config.params.slot_ms.saturating_mul(config.params.slots_per_epoch));
+    let version = config.genesis_fork_version;
+    let fork_data = ForkData { current_version: version, genesis_validators_root: validators_root };
     let mut transport = Transport::bind(
         key,
         transport::Settings {
@@ -115,7 +109,7 @@ pub async fn start<D: Daemon<Config = Config>>(
             max_peers: ctx.common.peers_max,
             agent: format!("{}/{}", D::NAME, D::VERSION),
             genesis: root,
-            fork_digest: core.fork_digest(),
+            fork_digest: fork_data.digest(),
             seen_for: epoch.saturating_mul(2),
         },
     )
@@ -123,18 +117,56 @@ pub async fn start<D: Daemon<Config = Config>>(
     let id = transport.id();
     let listening = transport.listening().await.map_err(|err| listen_failed(&ctx, &err))?;
     let rpc_listener = ctx.bind("rpc.addr", ctx.common.rpc_addr).await?;
-    let rpc_addr = rpc_listener
-        .local_addr()
-        .map_err(|err| Report::new(exit::IO_ERROR, "the address of rpc.addr cannot be read").because(&err))?;
+    let rpc_addr = rpc_listener.local_addr().map_err(|err| {
+        Report::new(exit::IO_ERROR, "the address of rpc.addr cannot be read").because(&err)
+    })?;
     let socket =
         transport::socket_address(&listening).map_or_else(|| listening.to_string(), |at| at.to_string());
     ctx.status.update(ctx.clock.now(), |status| {
         status.addresses.insert("p2p", socket);
         status.addresses.insert("rpc", rpc_addr.to_string());
     });
-
     let (commands, command_queue) = mpsc::channel(QUEUE);
-    let (events, event_queue) = mpsc::channel(QUEUE);
+    let (events, mut event_queue) = mpsc::channel(QUEUE);
+    ctx.tasks.spawn_in(Stage::Serve, "network", |stop| async move {
+        transport.run(command_queue, events, stop).await;
+        Ok(())
+    });
+
+    let db = open_database(&ctx, &config)?;
+    let is_new = db.folded().map_err(|err| store_report(&err))?.is_none();
+    let mut peers = BTreeMap::new();
+    let chain = match ctx.config.checkpoint.filter(|_| is_new) {
+        Some(trusted) => {
+            let anchor =
+                bootstrap::fetch(&ctx, &config, trusted.0, &commands, &mut event_queue, &mut peers).await?;
+            let made = tokio::task::block_in_place(|| {
+                Chain::from_checkpoint(Arc::clone(&config), anchor, db, Arc::clone(&verifier))
+            });
+            made.map_err(|err| Report::new(DATABASE_DAMAGED, "the checkpoint cannot be started from").because(&err))?
+        }
+        None => {
+            let verifier = Arc::clone(&verifier);
+            tokio::task::block_in_place(|| {
+                if is_new {
+                    Chain::create(Arc::clone(&config), genesis, db, verifier)
+                } else {
+                    Chain::open(Arc::clone(&config), db, verifier)
+                }
+            })
+            .map_err(|err| chain_report(&err))?
+        }
+    };
+    let base_ms = base_ms(&*ctx.clock);
+    let (vault, duties) = validators(&ctx, &config, validators_root, &*ctx.clock)?;
+    let mut graffiti = [0; 32];
+    for (to, from) in graffiti.iter_mut().zip(ctx.config.graffiti.bytes()) {
+        *to = from;
+    }
+    let height = chain.head_slot();
+    let core =
+        Core::new(Parts { chain, verifier, vault, duties, base_ms, graffiti, serve_states: true });
+
     let (jobs, job_queue) = mpsc::channel(QUEUE);
     let (feed, _) = broadcast::channel(EVENTS);
     let handle =
@@ -145,15 +177,11 @@ pub async fn start<D: Daemon<Config = Config>>(
         commands,
         feed,
         scores: Scores::default(),
-        peers: BTreeMap::new(),
+        peers,
         reporter: Reporter::new(&ctx, height),
         clock: Arc::clone(&ctx.clock),
         base_ms,
     };
-    ctx.tasks.spawn_in(Stage::Serve, "network", |stop| async move {
-        transport.run(command_queue, events, stop).await;
-        Ok(())
-    });
     ctx.tasks.spawn("node", |stop| node.run(event_queue, job_queue, stop));
     ctx.announce(&id.to_string(), "cookie for net_ban, net_unban and net_connect", height);
     Ok(())
@@ -178,25 +206,15 @@ fn listen_failed<D: Daemon>(ctx: &Context<D>, err: &transport::TransportError) -
     app::bind_error("p2p.addr", ctx.common.p2p_addr, &cause)
 }
 
-fn open_chain<D: Daemon<Config = Config>>(
+fn open_database<D: Daemon<Config = Config>>(
     ctx: &Context<D>,
-    config: &Arc<ChainConfig>,
-    genesis: Start,
-    verifier: Arc<dyn Verifier>,
-) -> Result<Chain<SqliteDatabase>, Report> {
+    config: &ChainConfig,
+) -> Result<SqliteDatabase, Report> {
     let path = ctx.data.join("db").join("chain.db");
     let history =
         if ctx.config.archive { History::Archive } else { History::Slots(ctx.config.history_slots) };
-    let place = path.display().to_string();
-    let db = SqliteDatabase::open(&path, &config.hash(), history)
-        .map_err(|err| store_report(&err).at(place.clone()))?;
-    let is_new = db.folded().map_err(|err| store_report(&err).at(place.clone()))?.is_none();
-    let chain = if is_new {
-        Chain::create(Arc::clone(config), genesis, db, verifier)
-    } else {
-        Chain::open(Arc::clone(config), db, verifier)
-    };
-    chain.map_err(|err| chain_report(&err).at(place))
+    tokio::task::block_in_place(|| SqliteDatabase::open(&path, &config.hash(), history))
+        .map_err(|err| store_report(&err).at(path.display().to_string()))
 }
 
 fn store_report(err: &StoreError) -> Report {
@@ -393,6 +411,11 @@ impl Node {
     ) -> Result<(), Report> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for peer in self.peers.keys().copied().collect::<Vec<_>>() {
+            if let ControlFlow::Break(report) = self.feed(Input::Connected(peer)) {
+                return Err(report);
+            }
+        }
         loop {
             let deadline = self.core.deadline();
             let wait = deadline.map_or(TICK, |at| at.since(self.clock.now()));

@@ -1,5 +1,5 @@
-//! What to ask of whom to catch up: machines that know peers' claims and their own requests, and nothing of blocks but
-//! their slots and roots. Mirrors Lighthouse's `network/src/sync`.
+//! What to ask of whom to catch up: machines that know peers' claims and their own requests. Mirrors Lighthouse's `network/src/sync`.
 
 pub mod lookup;
 pub mod range;
+pub mod state;

@@ -45,6 +45,17 @@ fn genesis(home: &Path, validators: u64) -> PathBuf {
 }
 
 fn start(home: &Path, name: &str, genesis: &Path, keys: &str, peers: &[SocketAddr]) -> TestNode {
+    start_with(home, name, genesis, keys, peers, &[])
+}
+
+fn start_with(
+    home: &Path,
+    name: &str,
+    genesis: &Path,
+    keys: &str,
+    peers: &[SocketAddr],
+    more: &[&str],
+) -> TestNode {
     let folder = home.join(name);
     std::fs::create_dir_all(&folder).unwrap();
     let mut args: Vec<String> = ["--network", "devnet", "--log-level", "info,chain=debug,net=debug", "--chain-genesis"]
@@ -55,7 +66,7 @@ fn start(home: &Path, name: &str, genesis: &Path, keys: &str, peers: &[SocketAdd
     for peer in peers {
         args.extend(["--p2p-peers".to_owned(), format!("/ip4/127.0.0.1/tcp/{}", peer.port())]);
     }
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).chain(more.iter().copied()).collect();
     let mut node = TestNode::start(BINARY, &folder, &args);
     node.ready();
     node
@@ -89,7 +100,7 @@ fn finalized(address: SocketAddr) -> (u64, String) {
 }
 
 #[test]
-fn four_processes_finalize_and_one_that_was_killed_comes_back() {
+fn four_processes_finalize_one_killed_comes_back_and_a_fifth_begins_at_a_checkpoint() {
     let home = TempDir::new();
     let genesis = genesis(home.path(), 8);
     let a = start(home.path(), "a", &genesis, "0..2", &[]);
@@ -110,6 +121,20 @@ fn four_processes_finalize_and_one_that_was_killed_comes_back() {
             assert!(epoch != other || root == other_root, "two blocks are final at epoch {epoch}");
         }
     }
+    // a fifth that begins at the final checkpoint: it has no older blocks, and follows the same chain
+    let (epoch, root) = finalized(a.address("rpc"));
+    let trusted = format!("{root}:{epoch}");
+    let more = ["--sync-checkpoint", trusted.as_str()];
+    let e = start_with(home.path(), "e", &genesis, "0..0", &[seed[0], b.address("p2p")], &more);
+    wait("the fifth to finalize", &e, |address| (finalized(address).0 > epoch).then_some(()));
+    let old = rpc(e.address("rpc"), "chain_getBlock", &json!(["8"]));
+    assert_eq!(old["error"]["code"], json!(-32001), "{old}");
+    let later = (epoch * 8 + 1..epoch * 8 + 8).find_map(|slot| {
+        let ask = |node: &TestNode| rpc(node.address("rpc"), "chain_getHeader", &json!([slot.to_string()]));
+        let (ours, theirs) = (ask(&e), ask(&a));
+        ours.get("result").is_some().then(|| ours["result"] == theirs["result"])
+    });
+    assert_eq!(later, Some(true), "the fifth has another block");
     // the same block everywhere, and what was asked for is what is answered
     let block = rpc(a.address("rpc"), "chain_getBlock", &json!(["8"]))["result"]["header"]["root"].clone();
     for node in nodes {

@@ -11,7 +11,7 @@ mod serve;
 mod txs;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -21,7 +21,7 @@ use shared_vendor::{
     machine::{Machine, Tick},
 };
 
-use self::blocks::Waiting;
+use self::{blocks::Waiting, serve::Served};
 use crate::{
     consensus::chain::{Chain, ChainError, Event},
     mempool::{Limits, Mempool},
@@ -41,7 +41,7 @@ use crate::{
     },
     types::{
         domain::ForkData,
-        operation::{SignedFinalityVote, SingleAttestation},
+        operation::{Checkpoint, SignedFinalityVote, SingleAttestation},
         primitives::{Epoch, Root, Slot, ValidatorIndex},
         transaction::Tx,
     },
@@ -220,16 +220,24 @@ pub struct Parts<D> {
     pub base_ms: u64,
     /// Text of our blocks.
     pub graffiti: [u8; 32],
+    /// Whether the states of final checkpoints are kept for peers.
+    pub serve_states: bool,
 }
 
 /// The machine.
-pub struct Core<D> {
+pub struct Core<D: Database> {
     chain: Chain<D>,
     verifier: Arc<dyn Verifier>,
     vault: Vault,
     duties: Duties,
     base_ms: u64,
     graffiti: [u8; 32],
+    serve_states: bool,
+    /// Final states that peers may fetch, oldest first.
+    served: VecDeque<Served<D::Snapshot>>,
+    /// A final checkpoint whose block is not folded yet.
+    unserved: Option<Checkpoint>,
+    earliest_slot: Slot,
     mempool: Mempool,
     /// Transactions of our own users that are to be gossiped, and how many bytes they are.
     batch: (Vec<Tx>, usize),
@@ -254,7 +262,7 @@ pub struct Core<D> {
     stopped: bool,
 }
 
-impl<D> std::fmt::Debug for Core<D> {
+impl<D: Database> std::fmt::Debug for Core<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Core")
             .field("slot", &self.slot)
@@ -267,7 +275,12 @@ impl<D: Database> Core<D> {
     /// A node that has heard nothing yet.
     #[must_use]
     pub fn new(parts: Parts<D>) -> Self {
-        let Parts { chain, verifier, vault, duties, base_ms, graffiti } = parts;
+        let Parts { chain, verifier, vault, duties, base_ms, graffiti, serve_states } = parts;
+        // a chain that began at a checkpoint has no genesis block
+        let has_genesis = chain.db().canonical(0).is_ok_and(|root| root.is_some());
+        let earliest_slot =
+            if has_genesis { 0 } else { chain.config().params.start_slot(chain.finalized().epoch) };
+        let unserved = serve_states.then(|| chain.finalized());
         let per_batch = chain.config().params.slots_per_epoch;
         Self {
             chain,
@@ -276,6 +289,10 @@ impl<D: Database> Core<D> {
             duties,
             base_ms,
             graffiti,
+            serve_states,
+            served: VecDeque::new(),
+            unserved,
+            earliest_slot,
             mempool: Mempool::new(Limits::default()),
             batch: (Vec::new(), 0),
             batch_due: None,
@@ -363,7 +380,7 @@ impl<D: Database> Core<D> {
             finalized,
             head_root: self.chain.head(),
             head_slot: self.chain.head_slot(),
-            earliest_slot: 0,
+            earliest_slot: self.earliest_slot,
         }
     }
 
@@ -456,6 +473,7 @@ impl<D: Database> Core<D> {
                     let slot = self.chain.config().params.start_slot(checkpoint.epoch);
                     self.seen.prune(checkpoint.epoch, slot);
                     self.waiting.forget_orphans_before(slot);
+                    self.unserved = self.serve_states.then_some(*checkpoint);
                     for vote in std::mem::take(&mut self.early_finality) {
                         self.take_finality_vote(&vote);
                     }
@@ -626,6 +644,7 @@ impl<D: Database> Machine for Core<D> {
             Input::Answered { ask, answer } => self.on_answer(now, ask, answer, out),
         }
         self.chain_events(now, out);
+        self.keep_state(out);
         self.look(now, out);
     }
 

@@ -4,17 +4,23 @@ use shared_vendor::clock::Time;
 
 use super::{Core, Effect, Handle};
 use crate::{
+    consensus::chain::{ChainError, checkpoint::StatePiece},
     network::{
-        request::{Answer, BlockChunk, Code, MAX_ANSWER_BYTES, Metadata, Request},
+        request::{Answer, BlockChunk, Code, MAX_ANSWER_BYTES, Manifest, Metadata, Request},
         score::Fault,
     },
+    state::{app::Overlay, transition::slot::Application as _},
     storage::{Database, StoreError, StoredBlock},
     sync::range::Peer,
     types::{
         codec::encode,
+        operation::Checkpoint,
         primitives::{List, Slot},
     },
 };
+
+/// Final states kept for peers: who began with one may finish with it.
+const SERVED: usize = 4;
 
 impl<D: Database> Core<D> {
     pub(super) fn on_request(
@@ -63,9 +69,29 @@ impl<D: Database> Core<D> {
                 Answer::Blocks(blocks)
             }
             Request::TxsById(ids) => Answer::Txs(self.known_txs(ids)),
-            Request::StateManifest(_)
-            | Request::StateChunk { .. }
-            | Request::ConsensusState(_) => Answer::Failed(Code::Unavailable),
+            Request::StateManifest(epoch) => {
+                self.served.iter().find(|served| served.manifest.checkpoint.epoch == *epoch).map_or(
+                    Answer::Failed(Code::Unavailable),
+                    |served| Answer::Manifest(Box::new(served.manifest.clone())),
+                )
+            }
+            Request::ConsensusState(root) => {
+                let of = |served: &&Served<D::Snapshot>| served.manifest.block.header.header.state_root == *root;
+                self.served.iter().find(of).map_or(Answer::Failed(Code::Unavailable), |served| {
+                    Answer::ConsensusState(served.consensus.clone())
+                })
+            }
+            Request::StateChunk { app_root, start, max_bytes } => {
+                let max = usize::try_from(*max_bytes).unwrap_or(usize::MAX);
+                let of = |served: &&Served<D::Snapshot>| served.manifest.app_root == *app_root;
+                let Some(served) = self.served.iter().rev().find(of) else {
+                    return Ok(Answer::Failed(Code::Unavailable));
+                };
+                match StatePiece::read(&served.snapshot, &start.0, max) {
+                    Ok(piece) => Answer::StateChunk(Box::new(piece)),
+                    Err(_) => Answer::Failed(Code::ServerError),
+                }
+            }
             Request::FinalityCerts { from_epoch, count } => {
                 let count = usize::try_from(*count).unwrap_or(usize::MAX);
                 let certs = self.chain.finality().certs_from(*from_epoch).take(count);
@@ -89,6 +115,47 @@ impl<D: Database> Core<D> {
             blocks.push(block);
         }
         Ok(blocks)
+    }
+}
+
+/// The state of a final checkpoint that peers may fetch.
+#[derive(Debug)]
+pub(super) struct Served<S> {
+    manifest: Manifest,
+    /// The encoded consensus state.
+    consensus: Vec<u8>,
+    snapshot: S,
+}
+
+impl<D: Database> Core<D> {
+    /// Keeps the newest final state for peers, as soon as the database holds it.
+    pub(super) fn keep_state(&mut self, out: &mut Vec<Effect>) {
+        let Some(checkpoint) = self.unserved else { return };
+        match self.try_keep(checkpoint) {
+            Ok(Some(served)) => {
+                self.unserved = None;
+                self.served.push_back(served);
+                if self.served.len() > SERVED {
+                    self.served.pop_front();
+                }
+            }
+            Ok(None) => {}
+            Err(error) => self.stop(error.into(), out),
+        }
+    }
+
+    fn try_keep(&self, checkpoint: Checkpoint) -> Result<Option<Served<D::Snapshot>>, ChainError> {
+        if self.chain.db().folded()? != Some(checkpoint.root) {
+            return Ok(None);
+        }
+        let (block, state) = self.chain.folded()?;
+        let snapshot = self.chain.db().snapshot()?;
+        let Some(view) = self.chain.app(&checkpoint.root) else { return Ok(None) };
+        let app_root = Overlay::new(&view).root();
+        let consensus = encode(state.as_ref());
+        let consensus_bytes = u64::try_from(consensus.len()).unwrap_or(u64::MAX);
+        let manifest = Manifest { checkpoint, block, app_root, consensus_bytes };
+        Ok(Some(Served { manifest, consensus, snapshot }))
     }
 }
 

@@ -226,7 +226,7 @@ impl SimNode {
         let vault = Vault::new(Box::new(keys), Box::new(record.clone()));
         let verifier = making.verifier.clone();
         let base_ms = making.base_ms;
-        let core = Core::new(Parts { chain, verifier, vault, duties, base_ms, graffiti: [0; 32] });
+        let core = Core::new(Parts { chain, verifier, vault, duties, base_ms, graffiti: [0; 32], serve_states: false });
         Self {
             core,
             record,
