@@ -3,7 +3,12 @@
 //! Signatures are `r || s`, any `s` is accepted. Verification uses ring, which is several times faster than a pure
 //! Rust curve and wants the uncompressed point, so a [`PublicKey`] keeps both coordinates.
 
-use std::{cmp::Ordering, fmt, hash};
+use std::{
+    cmp::Ordering,
+    collections::HashMap,
+    fmt, hash,
+    sync::{LazyLock, PoisonError, RwLock},
+};
 
 use p256::{
     AffinePoint, Sec1Point,
@@ -59,14 +64,37 @@ pub struct PublicKey {
     uncompressed: [u8; 65],
 }
 
+/// Points that this process has decompressed, which takes as long as half a signature: the same keys sign again and
+/// again.
+static DECOMPRESSED: LazyLock<RwLock<HashMap<[u8; 33], PublicKey>>> = LazyLock::new(RwLock::default);
+
+/// Most points that are kept; beyond it all are forgotten.
+const MAX_DECOMPRESSED: usize = 8192;
+
 impl PublicKey {
     /// Decodes 33 bytes (compressed) or 65 bytes (uncompressed); `None` when they are no point of the curve.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         match (bytes.first()?, bytes.len()) {
-            (2 | 3, 33) | (4, 65) => {}
+            (2 | 3, 33) => {}
+            (4, 65) => return Self::decode(bytes),
             _ => return None,
         }
+        let compressed: [u8; 33] = bytes.try_into().ok()?;
+        let known = DECOMPRESSED.read().unwrap_or_else(PoisonError::into_inner).get(&compressed).copied();
+        if known.is_some() {
+            return known;
+        }
+        let key = Self::decode(bytes)?;
+        let mut known = DECOMPRESSED.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_DECOMPRESSED {
+            known.clear();
+        }
+        known.insert(compressed, key);
+        Some(key)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
         let encoded = Sec1Point::from_bytes(bytes).ok()?;
         let point: Option<AffinePoint> = AffinePoint::from_sec1_point(&encoded).into();
         point.map(|point| Self::from_affine(&point))

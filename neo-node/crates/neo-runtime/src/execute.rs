@@ -1,7 +1,7 @@
 //! What a block changes: native contracts before, transactions in order, native contracts after. Mirrors `Persist` of
 //! `Blockchain.cs`.
 
-use std::sync::Arc;
+use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use neo_base::{
     UInt256,
@@ -46,6 +46,35 @@ pub struct Executed {
     pub log: Log,
     /// What each transaction did, in order.
     pub transactions: Vec<(UInt256, Execution)>,
+}
+
+/// A store that does not change while it is held, with everything that was read from it kept: the same few rows are
+/// read by every transaction of a block.
+#[derive(Debug)]
+pub(crate) struct Remembering<'a, S> {
+    base: &'a S,
+    rows: RefCell<HashMap<Vec<u8>, Option<Bytes>>>,
+}
+
+impl<'a, S: Store> Remembering<'a, S> {
+    pub(crate) fn new(base: &'a S) -> Self {
+        Self { base, rows: RefCell::default() }
+    }
+}
+
+impl<S: Store> Store for Remembering<'_, S> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        if let Some(known) = self.rows.borrow().get(key) {
+            return Ok(known.clone());
+        }
+        let value = self.base.get(key)?;
+        self.rows.borrow_mut().insert(key.to_vec(), value.clone());
+        Ok(value)
+    }
+
+    fn seek(&self, prefix: &[u8], after: Option<&[u8]>, backward: bool) -> Result<Option<Entry>, StoreError> {
+        self.base.seek(prefix, after, backward)
+    }
 }
 
 /// A store with changes above it.

@@ -10,7 +10,7 @@ use neo_base::{
 };
 use neo_contract::{
     ProtocolSettings,
-    engine::EngineError,
+    engine::{EngineError, Store},
     native::{self, ContractId, rows},
 };
 use neo_store::{Database, StoreError, Table, WriteSet, schema};
@@ -19,7 +19,7 @@ use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 use crate::{
     block_check::BlockCheck,
     commit::{self, Roots, StateRoot},
-    execute::{ExecuteError, Executed, execute, genesis},
+    execute::{ExecuteError, Executed, Remembering, execute, genesis},
     log::{self, Log},
     mempool::Others,
     state_root::{Trie, TrieError},
@@ -349,6 +349,7 @@ impl Ledger {
         let mut roots = self.lock_roots();
         let executed = {
             let view = self.view().map_err(LedgerError::from)?;
+            let view = Remembering::new(&view);
             self.check_header(&view, &block)?;
             self.check_transactions(&view, transactions)?;
             execute(&self.settings, &view, block)?
@@ -357,7 +358,7 @@ impl Ledger {
         Ok(executed)
     }
 
-    fn check_header(&self, view: &LedgerView<'_>, block: &Block) -> Result<(), PersistError> {
+    fn check_header<S: Store>(&self, view: &S, block: &Block) -> Result<(), PersistError> {
         let previous = self.tip_header();
         let (found, last) = (block.header.body().index, previous.body().index);
         let expected = last.saturating_add(1);
@@ -368,9 +369,9 @@ impl Ledger {
     }
 
     /// What the state decides, for transactions in their order.
-    fn check_transactions(
+    fn check_transactions<S: Store>(
         &self,
-        view: &LedgerView<'_>,
+        view: &S,
         transactions: &[Arc<Transaction>],
     ) -> Result<(), PersistError> {
         let mut before = BlockCheck::default();

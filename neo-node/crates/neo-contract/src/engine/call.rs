@@ -1,10 +1,13 @@
 //! Calls between contracts, of native contracts, and of dynamic scripts. Mirrors `ApplicationEngine.Contract.cs` and
 //! the calls in `ApplicationEngine.cs`.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, PoisonError, RwLock},
+};
 
 use neo_base::{Int, UInt160, account::script_hash};
-use neo_vm::{Fault, Result, Script, StackItem};
+use neo_vm::{Bytes, Fault, Result, Script, StackItem};
 
 use super::{
     Application, ApplicationEngine, CallState, Deployed, EngineError, PICO, POLICY, Store, charge, current,
@@ -36,9 +39,7 @@ impl<S: Store> Application<S> {
         {
             return Ok(Some(contract.clone()));
         }
-        let state = ContractState::from_storage(&bytes).map_err(|_| EngineError::State("contract"))?;
-        let script = state.nef.script.clone().into();
-        let contract = Arc::new(Deployed { state, script });
+        let contract = parsed(hash, &bytes)?;
         self.contracts.insert(*hash, (bytes, contract.clone()));
         Ok(Some(contract))
     }
@@ -61,6 +62,32 @@ impl<S: Store> Application<S> {
         // contract, method, number of arguments, fee
         Ok(Some(fields.get(3).ok_or_else(unknown)?.to_int()?))
     }
+}
+
+/// Contracts that this process has parsed; an entry counts only for exactly the bytes that it was made of.
+static PARSED: LazyLock<RwLock<Parsed>> = LazyLock::new(RwLock::default);
+
+type Parsed = HashMap<UInt160, (Bytes, Arc<Deployed>)>;
+
+/// Most contracts that are kept parsed; beyond it all are forgotten.
+const MAX_PARSED: usize = 1024;
+
+fn parsed(hash: &UInt160, bytes: &Bytes) -> Result<Arc<Deployed>> {
+    let known = PARSED.read().unwrap_or_else(PoisonError::into_inner).get(hash).cloned();
+    if let Some((of, contract)) = known
+        && of == *bytes
+    {
+        return Ok(contract);
+    }
+    let state = ContractState::from_storage(bytes).map_err(|_| EngineError::State("contract"))?;
+    let script = state.nef.script.clone().into();
+    let contract = Arc::new(Deployed { state, script });
+    let mut known = PARSED.write().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= MAX_PARSED {
+        known.clear();
+    }
+    known.insert(*hash, (bytes.clone(), contract.clone()));
+    Ok(contract)
 }
 
 pub(super) fn call<S: Store>(engine: &mut Vm<S>) -> Result<()> {
