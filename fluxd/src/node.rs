@@ -66,6 +66,7 @@ const LEAST_VERSIONS: [(Network, u32); 2] = [(Network::Main, 170_002), (Network:
 const RELAY_FEE: i64 = 100;
 const ADDRESSES_FILE: &str = "peers.dat";
 const BANS_FILE: &str = "banlist.dat";
+const MEMPOOL_FILE: &str = "mempool.dat";
 const EVENT_QUEUE: usize = 1024;
 const JOB_QUEUE: usize = 256;
 const REQUEST_QUEUE: usize = 64;
@@ -196,6 +197,7 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>) -> Result<(), Re
         Arc::new(move || context.now())
     };
     let (jobs, outcomes) = wiring.spawn_worker(&ctx, &chain, &mempool, Arc::clone(&now))?;
+    restore_mempool(&ctx, &chain, &mempool, now());
     let lanes = wiring.spawn_servers(&ctx, &chain, &mempool);
     let events = publisher.map(|publisher| {
         let (sender, receiver) = mpsc::channel(EVENT_QUEUE);
@@ -439,6 +441,24 @@ const KNOWN_COMMANDS: [&str; 21] = [
     "feefilter",
 ];
 
+/// Admits again what waited when the node stopped. A file that cannot be read is left behind.
+fn restore_mempool<D: Daemon>(
+    ctx: &Context<D>,
+    chain: &RwLock<ChainState>,
+    mempool: &Mutex<Mempool>,
+    now: i64,
+) {
+    let Ok(bytes) = std::fs::read(ctx.data.join(MEMPOOL_FILE)) else { return };
+    let restored = {
+        let chain = chain.read();
+        mempool.lock().restore(&chain, &bytes, now, true)
+    };
+    match restored {
+        Ok((read, admitted)) => tracing::info!(target: "mempool", read, admitted, "restored"),
+        Err(err) => tracing::warn!(target: "mempool", %err, "not restored"),
+    }
+}
+
 /// The memory pool, empty.
 fn open_mempool(params: &Params, seed: [u8; 32]) -> Arc<Mutex<Mempool>> {
     let policy = Policy { require_standard: params.network == Network::Main, ..Policy::default() };
@@ -585,6 +605,8 @@ impl<D: Daemon<Config = Config>> Run<D> {
 
     fn save(&self, node: &Loop) -> Result<(), Report> {
         self.ctx.data.write(ADDRESSES_FILE, &node.addresses.to_file())?;
+        let pool = node.mempool.lock().to_bytes();
+        self.ctx.data.write(MEMPOOL_FILE, &pool)?;
         self.ctx.data.write(BANS_FILE, &node.bans.lock().to_file())
     }
 

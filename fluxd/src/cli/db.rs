@@ -1,13 +1,21 @@
 //! Verbs over the stored chain while the node is stopped.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Subcommand;
-use fluxd_chainstate::ChainState;
+use fluxd_chainstate::{ChainError, ChainState, ImportProgress};
 use shared_vendor::{
     app::Loaded,
     cli,
-    exit::{Code, Exit, Report},
+    clock::Clock,
+    exit::{self, Code, Exit, Report},
+    hex,
 };
 
 use super::Fluxd;
@@ -24,14 +32,45 @@ pub(super) const CHAIN_DAMAGED: Code = Code {
 /// fluxd's own verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Read the newest stored blocks and their undo data back while the node is stopped
+    /// Check the newest stored blocks while the node is stopped
     Verifychain {
         /// Blocks to check, from the tip; 0 for all
         #[arg(long, default_value_t = 288)]
         depth: u32,
+        /// 0 reads them, 1 their own rules, 2 undo data, 3 takes them back in memory, 4 connects them again
+        #[arg(long, default_value_t = 3)]
+        level: u32,
     },
+    /// Throw the tables away and make them again from the block files, without the network
+    Reindex,
+    /// Fill one index again from the stored blocks
+    RebuildIndex {
+        /// tx, spent, address, timestamp or fluxnode, as `digests` names them
+        name: String,
+    },
+    /// Write the chain state into a file, or make one of such a file
+    #[command(subcommand)]
+    Snapshot(Snapshot),
     /// Print height, tip and a digest of every table while the node is stopped
     Digests,
+}
+
+/// Files that hold a chain state.
+#[derive(Debug, Subcommand)]
+pub enum Snapshot {
+    /// Write the chain state into a file
+    Create {
+        /// The file
+        file: PathBuf,
+    },
+    /// Make the chain state of a folder that holds none
+    Restore {
+        /// The file
+        file: PathBuf,
+        /// Checksum that somebody trusted gave, 64 hexadecimal digits
+        #[arg(long)]
+        checksum: Option<String>,
+    },
 }
 
 /// Carries out one of the verbs.
@@ -42,31 +81,73 @@ pub(super) fn run(command: &Command, loaded: &Loaded<Fluxd>) -> Result<(), Repor
     let data = loaded.open_data()?;
     let params = Arc::new(node::params(&loaded.common.network, &loaded.config.nuparams)?);
     let options = node::options(&loaded.config, node::entropy()?);
-    let chain = ChainState::open(data.root(), params, options)
-        .map_err(|err| chain_report(&err).at(data.root().display().to_string()))?;
+    let place = data.root().display().to_string();
+    let failed = |err: ChainError| chain_report(&err).at(place.clone());
+    let now = i64::try_from(loaded.clock.wall().as_secs()).unwrap_or_default();
+    if let Command::Reindex = command {
+        let progress = |progress: &ImportProgress| {
+            tracing::info!(target: "reindex", height = progress.height, "progress");
+            true
+        };
+        let chain = ChainState::reindex(data.root(), params, options, now, progress).map_err(failed)?;
+        cli::print(&format!("reindexed: height {}, tip {}\n", chain.tip().height, chain.tip().hash))?;
+        drop(chain);
+        return data.close();
+    }
+    if let Command::Snapshot(Snapshot::Restore { file, checksum }) = command {
+        let expected = checksum
+            .as_deref()
+            .map(hex::decode_array::<32>)
+            .transpose()
+            .map_err(|_| Report::new(exit::BAD_USAGE, "the checksum is not of 64 hexadecimal digits"))?;
+        let mut input = BufReader::new(File::open(file).map_err(|err| file_report(file, &err))?);
+        let chain = ChainState::import_snapshot(data.root(), params, options, &mut input, expected)
+            .map_err(failed)?;
+        cli::print(&format!("restored: height {}, tip {}\n", chain.tip().height, chain.tip().hash))?;
+        drop(chain);
+        return data.close();
+    }
+    let mut chain = ChainState::open(data.root(), params, options).map_err(failed)?;
     match command {
-        Command::Verifychain { depth } => verify(&chain, *depth)?,
+        Command::Verifychain { depth, level } => {
+            let verified = chain.verify_chain(*level, *depth).map_err(failed)?;
+            if !verified.is_clean() {
+                return Err(Report::new(CHAIN_DAMAGED, CHAIN_DAMAGED.title).at(verified.problems.join("; ")));
+            }
+            cli::print(&format!(
+                "verified: {} blocks below height {}\n",
+                verified.blocks,
+                chain.tip().height
+            ))?;
+        }
+        Command::RebuildIndex { name } => {
+            let kept = chain.options().indexes.clone();
+            let kind = kept.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+                Report::new(exit::BAD_USAGE, format!("no index `{name}` is kept"))
+                    .advice("switch it on, as with --index-tx")
+            })?;
+            chain.rebuild_index(kind).map_err(failed)?;
+            while chain.catch_up(1000).map_err(failed)? {}
+            cli::print(&format!("rebuilt: {name}\n"))?;
+        }
+        Command::Snapshot(Snapshot::Create { file }) => {
+            let mut out = BufWriter::new(File::create_new(file).map_err(|err| file_report(file, &err))?);
+            let summary = chain.export_snapshot(&mut out).map_err(failed)?;
+            out.flush().and_then(|()| out.get_ref().sync_all()).map_err(|err| file_report(file, &err))?;
+            let (tip, sum) = (chain.tip(), hex::encode(summary.checksum));
+            cli::print(&format!("height: {}\ntip: {}\nchecksum: {sum}\n", tip.height, tip.hash))?;
+        }
         Command::Digests => digests(&chain)?,
+        Command::Reindex | Command::Snapshot(Snapshot::Restore { .. }) => {}
     }
     drop(chain);
     data.close()
 }
 
-fn verify(chain: &ChainState, depth: u32) -> Result<(), Report> {
-    let index = chain.index();
-    let reader = chain.reader();
-    let lowest = if depth == 0 { 1 } else { index.height().saturating_sub(depth).saturating_add(1).max(1) };
-    for height in lowest..=index.height() {
-        let damaged = |what: String| {
-            Report::new(CHAIN_DAMAGED, CHAIN_DAMAGED.title).at(format!("height {height}: {what}"))
-        };
-        let id = index.at_height(height).ok_or_else(|| damaged("no block".to_owned()))?;
-        let hash = index.entry(id).hash();
-        let block = reader.block(&hash).map_err(|err| damaged(err.to_string()))?;
-        fluxd_consensus::check::CheckedBlock::new(Arc::new(block)).map_err(|err| damaged(err.to_string()))?;
-        reader.undo(&hash).map_err(|err| damaged(err.to_string()))?;
-    }
-    cli::print(&format!("verified: blocks {lowest} to {}\n", index.height()))
+fn file_report(file: &Path, err: &std::io::Error) -> Report {
+    Report::new(exit::CONFIG_FILE, "the file cannot be read or written")
+        .at(file.display().to_string())
+        .because(err)
 }
 
 fn digests(chain: &ChainState) -> Result<(), Report> {

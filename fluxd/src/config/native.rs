@@ -385,7 +385,6 @@ pub fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
         match key.as_str() {
             "datadir" => data = Some(value),
             "conf" => conf = Some(value),
-            "reindex" => ours.insert(0, OsString::from("reindex")),
             _ => {
                 if found.add(&key, &value, Origin::Flag(format!("-{key}"))).is_err() {
                     ours.push(arg); // the parser names it and what is near

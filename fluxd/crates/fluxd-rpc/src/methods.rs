@@ -9,6 +9,7 @@ mod mempool;
 mod mining;
 mod network;
 mod nodes;
+mod template;
 mod transactions;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -70,6 +71,7 @@ pub fn all() -> Vec<Method> {
         address::METHODS,
         nodes::METHODS,
         mining::METHODS,
+        template::METHODS,
         network::METHODS,
     ]
     .into_iter()

@@ -241,25 +241,13 @@ fn txout_set(context: &Context, _: &Args) -> Result<Json> {
 fn verify(context: &Context, args: &Args) -> Result<Json> {
     let level = if args.has(0) { args.int(0)? } else { 3 };
     let depth = if args.has(1) { args.int(1)? } else { 288 };
-    let chain = context.chain.read();
-    let height = chain.index().height();
-    let depth = u32::try_from(depth).ok().filter(|depth| *depth > 0 && *depth <= height).unwrap_or(height);
-    Ok(Json::Bool(check_stored(&chain, level.clamp(0, 4), depth)))
-}
-
-/// Reads the newest blocks and their undo data back: level 0 bodies, 1 their own rules, 2 undo data.
-fn check_stored(chain: &ChainState, level: i32, depth: u32) -> bool {
-    let index = chain.index();
-    let reader = chain.reader();
-    let lowest = index.height().saturating_sub(depth).saturating_add(1);
-    (lowest..=index.height()).all(|height| {
-        let Some(hash) = index.at_height(height).map(|id| index.entry(id).hash()) else { return false };
-        let Ok(body) = reader.block(&hash) else { return false };
-        let body = std::sync::Arc::new(body);
-        let own_rules = level < 1 || fluxd_consensus::check::CheckedBlock::new(body).is_ok();
-        let undo = level < 2 || reader.undo(&hash).is_ok();
-        own_rules && undo
-    })
+    let level = u32::try_from(level.clamp(0, 4)).unwrap_or_default();
+    let depth = u32::try_from(depth).unwrap_or_default();
+    let verified = context.chain.write().verify_chain(level, depth)?;
+    for problem in &verified.problems {
+        tracing::error!(target: "chain", problem, "the stored chain is damaged");
+    }
+    Ok(Json::Bool(verified.is_clean()))
 }
 
 fn invalidate(context: &Context, args: &Args) -> Result<Json> {

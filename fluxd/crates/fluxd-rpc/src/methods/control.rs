@@ -116,6 +116,9 @@ fn validate(context: &Context, args: &Args) -> Result<Json> {
     if let Some(address) = address {
         out.push("address", address.encode(format));
         out.push("scriptPubKey", hex::encode(fluxd_script::instruction::pay_to(&address).as_bytes()));
+        // There is no wallet yet, so nothing is its own.
+        out.push("ismine", false).push("iswatchonly", false);
+        out.push("isscript", matches!(address, Address::ScriptHash(_)));
     }
     Ok(out)
 }

@@ -66,7 +66,7 @@ fn generate(context: &Context, args: &Args) -> Result<Json> {
 }
 
 /// What waits for a block, as the miner takes it.
-fn waiting(pool: &Mempool) -> Vec<PoolTx> {
+pub(super) fn waiting(pool: &Mempool) -> Vec<PoolTx> {
     pool.iter()
         .map(|entry| {
             let (priority_delta, fee_delta) = pool.delta(&entry.txid);
