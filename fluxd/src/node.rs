@@ -382,6 +382,7 @@ impl Wiring {
             chain: Arc::clone(chain),
             mempool: Arc::clone(mempool),
             now,
+            runtime: tokio::runtime::Handle::current(),
             max_tip_age: seconds(ctx.config.max_tip_age),
             outcomes: sender,
             last: BTreeMap::new(),

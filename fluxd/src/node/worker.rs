@@ -20,6 +20,8 @@ use tokio::sync::mpsc;
 const WANTED: usize = 2048;
 /// Bodies taken before the chain is activated once.
 const BURST: usize = 32;
+/// Blocks by which lagging indexes are brought forward at once.
+const CATCH_UP: usize = 100;
 
 /// Work for the writer.
 pub(super) enum Job {
@@ -87,6 +89,7 @@ pub(super) struct Worker {
     pub(super) chain: Arc<RwLock<ChainState>>,
     pub(super) mempool: Arc<Mutex<Mempool>>,
     pub(super) now: Clock,
+    pub(super) runtime: tokio::runtime::Handle,
     pub(super) max_tip_age: i64,
     pub(super) outcomes: mpsc::Sender<Outcome>,
     /// The last header of each peer.
@@ -99,7 +102,20 @@ impl Worker {
     pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>, stop: &Stop) -> Result<(), Report> {
         self.activate()?;
         self.tell_state();
-        while let Some(job) = jobs.blocking_recv() {
+        let mut lagging = true;
+        loop {
+            let job = match jobs.try_recv() {
+                Ok(job) => job,
+                // Indexes catch up while nothing else is to be done.
+                Err(_) if lagging && !stop.is_set() => {
+                    lagging = self.chain.write().catch_up(CATCH_UP).map_err(|err| super::chain_report(&err))?;
+                    continue;
+                }
+                Err(_) => match self.next(&mut jobs, stop) {
+                    Some(job) => job,
+                    None => break,
+                },
+            };
             let mut activate = self.take(job)?;
             for _ in 0..BURST {
                 match jobs.try_recv() {
@@ -111,11 +127,18 @@ impl Worker {
                 self.activate()?;
             }
             self.tell_state();
-            if stop.is_set() {
-                break;
-            }
         }
         self.chain.write().flush().map_err(|err| super::chain_report(&err))
+    }
+
+    /// Waits for work; `None` when it is time to stop.
+    fn next(&self, jobs: &mut mpsc::Receiver<Job>, stop: &Stop) -> Option<Job> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = stop.wait() => None,
+                job = jobs.recv() => job,
+            }
+        })
     }
 
     fn tell(&self, outcome: Outcome) {
