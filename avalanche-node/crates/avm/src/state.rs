@@ -221,7 +221,7 @@ impl State {
         }
         let diff = draft.into_diff();
         let bytes = block.bytes();
-        self.commit(diff, &Accepted { id: block.id(), height: 0, bytes: &bytes }, Batch::new())
+        self.commit(&diff, &Accepted { id: block.id(), height: 0, bytes: &bytes }, Batch::new())
     }
 
     /// The last accepted block.
@@ -304,7 +304,7 @@ impl State {
     ///
     /// # Errors
     /// The store failed.
-    pub fn commit(&mut self, diff: Diff, accepted: &Accepted<'_>, beside: Batch) -> Result<(), DbError> {
+    pub fn commit(&mut self, diff: &Diff, accepted: &Accepted<'_>, beside: Batch) -> Result<(), DbError> {
         let meta = Meta { timestamp: diff.timestamp, last_accepted: accepted.id, height: accepted.height };
         let mut rows = Batch::new();
         rows.put(META, &marshal(&meta));

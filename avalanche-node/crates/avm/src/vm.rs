@@ -436,7 +436,7 @@ impl ChainVm for Avm {
             other => VmError::Internal(chain_of(&other)),
         })?;
         let accepted = Accepted { id, height: parsed.block.height, bytes: &parsed.bytes };
-        Ok(core.state.commit(diff, &accepted, beside)?)
+        Ok(core.state.commit(&diff, &accepted, beside)?)
     }
 
     fn reject(&self, id: Id) -> Result<(), VmError> {

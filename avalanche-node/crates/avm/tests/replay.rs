@@ -11,9 +11,7 @@ use avalanche_ids::{Id, NodeId, ShortId};
 use avalanche_utils::upgrade::Fork;
 use avalanche_vm::chain::{BlockContext, ChainVm, Phase, ValidatorState};
 use avm::vm::Avm;
-use platformvm::{
-    CHAIN_ID, config::Config, genesis::Genesis, state::State, txs::UnsignedTx, vm::PlatformVm,
-};
+use platformvm::{CHAIN_ID, config::Config, genesis::Genesis, state::State, txs::UnsignedTx, vm::PlatformVm};
 use serde_json::Value;
 use shared_vendor::{clock::Wall, hex};
 

@@ -496,7 +496,7 @@ impl ChainVm for PlatformVm {
 
     fn verify(&self, block: &ChainBlock, context: &BlockContext) -> Result<(), VmError> {
         let parsed = self.parsed(block)?;
-        self.verify_block(parsed, context)
+        self.verify_block(&parsed, context)
     }
 
     fn wants_context(&self, _: &ChainBlock) -> Result<bool, VmError> {

@@ -612,6 +612,3 @@ fn potential_reward(
     };
     Ok(rewards.calculate_seconds(seconds, weight, supply))
 }
-
-#[cfg(test)]
-mod tests;

@@ -89,7 +89,7 @@ struct Together {
 impl PlatformVm {
     pub(super) fn verify_block(
         &self,
-        parsed: Arc<ParsedBlock>,
+        parsed: &Arc<ParsedBlock>,
         context: &BlockContext,
     ) -> Result<(), VmError> {
         let mut core = self.core.lock();
@@ -108,7 +108,7 @@ impl PlatformVm {
             return Ok(());
         }
         let backend = self.backend(&core, context.now);
-        match execute_block(&core, &backend, &parsed) {
+        match execute_block(&core, &backend, parsed) {
             Ok(mut processing) => {
                 for tx in parsed.all_txs() {
                     core.mempool.remove_conflicts(&tx.tx.unsigned);
