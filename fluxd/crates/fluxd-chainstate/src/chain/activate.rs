@@ -83,8 +83,7 @@ impl ChainState {
     /// The store fails, or does not hold what it should.
     pub fn activate(&mut self, now: i64) -> Result<Activation> {
         let mut activation = Activation::default();
-        loop {
-            let Some(target) = self.best_candidate()? else { break };
+        while let Some(target) = self.best_candidate()? {
             if target == self.index.tip() {
                 break;
             }

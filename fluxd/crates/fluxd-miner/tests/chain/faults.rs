@@ -2,9 +2,10 @@
 //! and in the end everything is as if nothing had happened. `KILLS` sets how often (default 6).
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -14,6 +15,7 @@ use fluxd_chainstate::{ChainState, Options};
 use fluxd_consensus::check::CheckedBlock;
 use fluxd_miner::testing::{Lab, params};
 use fluxd_primitives::{Block, Codec};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
 
 use crate::common::{digests, grow, options};
@@ -66,9 +68,119 @@ fn source(dir: &Path) -> Vec<(String, String)> {
     digests(&lab.chain)
 }
 
+/// What the library that stands for the disk does: after every sync it copies the file beside `POWER_FROM`.
+const SHIM: &str = include_str!("synced.c");
+
+/// Compiles the library; `None` where there is no compiler.
+fn shim(dir: &Path) -> Option<PathBuf> {
+    let (source, library) = (dir.join("synced.c"), dir.join("synced.so"));
+    fs::write(&source, SHIM).ok()?;
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).arg("-ldl");
+    compiler.status().ok()?.success().then_some(library)
+}
+
+/// All files below a folder, by their paths in it.
+fn files(root: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(path) = path.strip_prefix(root) {
+                found.insert(path.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Leaves of every file what a disk may hold that lost its power: at least what was synced, and of what came later
+/// nothing, everything, a beginning, or some sectors.
+fn lose_power(node: &Path, synced: &Path, rng: &mut StdRng) {
+    for path in files(node) {
+        let now = fs::read(node.join(&path)).expect("readable");
+        let Ok(kept) = fs::read(synced.join(&path)) else {
+            // Never synced: its folder may know it, but not what is in it.
+            let length = rng.random_range(0..=now.len());
+            fs::write(node.join(&path), now.get(..length).unwrap_or_default()).expect("written");
+            continue;
+        };
+        let left = match rng.random_range(0..4) {
+            0 => kept,
+            1 => now,
+            2 => {
+                let end = kept.len().min(now.len());
+                let length = rng.random_range(end..=now.len().max(end));
+                let later = now.get(end..length).unwrap_or_default();
+                [kept.get(..end).unwrap_or_default(), later].concat()
+            }
+            _ => {
+                let mut left = now.clone();
+                for (number, sector) in left.chunks_mut(512).enumerate() {
+                    let start = number * 512;
+                    let old = kept.get(start..(start + sector.len()).min(kept.len())).unwrap_or_default();
+                    if rng.random_bool(0.5) {
+                        sector.fill(0);
+                        sector.iter_mut().zip(old).for_each(|(byte, old)| *byte = *old);
+                    }
+                }
+                left
+            }
+        };
+        fs::write(node.join(&path), left).expect("written");
+    }
+}
+
+#[test]
+fn power_that_fails_takes_nothing_that_was_synced() {
+    let dir = TempDir::new().expect("a folder");
+    let Some(library) = shim(dir.path()) else {
+        println!("skipped: no C compiler");
+        return;
+    };
+    let expected = source(dir.path());
+    let seeds: u64 = env::var("POWER_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    for seed in 0..seeds {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let synced = dir.path().join("synced");
+        for folder in [&dir.path().join("node"), &synced] {
+            let _ = fs::remove_dir_all(folder); // it may not be there
+            fs::create_dir(folder).expect("made");
+        }
+        let heights = rng.random_range(2..usize::try_from(HEIGHT).expect("few"));
+        let power = [
+            ("LD_PRELOAD", library.clone()),
+            ("POWER_FROM", dir.path().join("node")),
+            ("POWER_TO", synced.clone()),
+        ];
+        let (reached, _, failure) = run_with(dir.path(), heights, None, &power);
+        assert_eq!(failure, None, "seed {seed}");
+        lose_power(&dir.path().join("node"), &synced, &mut rng);
+        let (first, _, failure) = run_with(dir.path(), 1, None, &[]);
+        assert_eq!(failure, None, "seed {seed}, after {reached}");
+        // The blocks are recent to the child's clock, so that it syncs every commit: what it said is on the disk.
+        assert!(first >= reached, "seed {seed}: {first} after {reached}");
+    }
+    let (_, done, failure) = run_with(dir.path(), usize::MAX, None, &[]);
+    assert_eq!((done, failure), (true, None));
+    verified(dir.path(), &expected);
+}
+
 /// Runs the child until it has said a number of heights, then kills it. Returns the last height, and whether it was done
 /// or failed.
 fn run(dir: &Path, before_kill: usize, limit: Option<u64>) -> (u32, bool, Option<String>) {
+    run_with(dir, before_kill, limit, &[])
+}
+
+fn run_with(
+    dir: &Path,
+    before_kill: usize,
+    limit: Option<u64>,
+    variables: &[(&str, PathBuf)],
+) -> (u32, bool, Option<String>) {
     let exe = env::current_exe().expect("this test");
     let mut command = match limit {
         // The shell's limit on the length of files stands for a full disk.
@@ -80,8 +192,13 @@ fn run(dir: &Path, before_kill: usize, limit: Option<u64>) -> (u32, bool, Option
         None => Command::new(exe),
     };
     command.args(["--exact", "faults::child", "--nocapture", "--test-threads=1"]);
-    let mut child =
-        command.env(DIR, dir).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("started");
+    let mut child = command
+        .env(DIR, dir)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
     let mut height = 0;
     let (mut done, mut failure) = (false, None);
     let mut said = 0;

@@ -3,5 +3,6 @@
 mod common;
 mod faults;
 mod reference;
+mod rules;
 mod stored;
 mod sync;
