@@ -196,7 +196,7 @@ pub async fn start<D: Daemon<Config = Config>>(
     serve::start(&ctx, &shared, http, &own);
     let sign = signer_of(&key)?;
     let (chain_events, from_chains) = mpsc::channel(EVENTS);
-    let mut node = Node {
+    let node = Node {
         ctx: ctx.clone(),
         shared: Arc::clone(&shared),
         store,
@@ -275,6 +275,24 @@ fn p_config(config: &Config, network: &Network, genesis: &NetworkGenesis) -> pla
     p.staking.max_stake_duration = config.max_stake_duration.0.as_secs();
     p.staking.helicon_min_stake_duration = config.helicon_min_stake_duration.0.as_secs();
     p.staking.uptime_requirement = config.uptime_requirement.0;
+    p.staking.rewards.max_consumption_rate = config.stake_max_consumption_rate;
+    p.staking.rewards.min_consumption_rate = config.stake_min_consumption_rate;
+    p.staking.rewards.minting_period =
+        u64::try_from(config.stake_minting_period.0.as_nanos()).unwrap_or(u64::MAX);
+    p.staking.rewards.supply_cap = config.stake_supply_cap;
+    p.gas.weights.bandwidth = config.dynamic_fees_bandwidth_weight;
+    p.gas.weights.db_read = config.dynamic_fees_db_read_weight;
+    p.gas.weights.db_write = config.dynamic_fees_db_write_weight;
+    p.gas.weights.compute = config.dynamic_fees_compute_weight;
+    p.gas.max_capacity = config.dynamic_fees_max_gas_capacity;
+    p.gas.max_per_second = config.dynamic_fees_max_gas_per_second;
+    p.gas.target_per_second = config.dynamic_fees_target_gas_per_second;
+    p.gas.min_price = config.dynamic_fees_min_gas_price;
+    p.gas.excess_conversion_constant = config.dynamic_fees_excess_conversion_constant;
+    p.validator_fee.capacity = config.validator_fees_capacity;
+    p.validator_fee.target = config.validator_fees_target;
+    p.validator_fee.min_price = config.validator_fees_min_price;
+    p.validator_fee.excess_conversion_constant = config.validator_fees_excess_conversion_constant;
     p
 }
 

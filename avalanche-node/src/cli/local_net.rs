@@ -60,7 +60,7 @@ pub enum Command {
 ///
 /// # Errors
 /// A file cannot be written or read, or the network is a public one.
-pub fn run(command: &Command) -> Result<(), Report> {
+pub(super) fn run(command: &Command) -> Result<(), Report> {
     match command {
         Command::Create { dir, nodes, id } => create(dir, *nodes, *id),
         Command::Id { dir, number } => {

@@ -7,6 +7,7 @@ use avalanche_crypto::bls;
 use avalanche_ids::{Id, NodeId, ShortId, cb58};
 use avalanche_node::genesis::{AVM_ID, EVM_ID, NetworkGenesis};
 use avalanche_utils::upgrade::{Fork, Upgrades};
+use avalanche_vm::chain::{Validator as ValidatorOutput, ValidatorSet};
 use avalanche_vm::{
     avax::{self, SignedTx},
     secp256k1fx::{TransferInput, TransferOutput},
@@ -14,7 +15,7 @@ use avalanche_vm::{
 use avm::vertex::Vertex;
 use platformvm::{
     fx as pfx,
-    state::validator_diffs::{ValidatorDiffs, ValidatorOutput, ValidatorSet, WeightDiff},
+    state::validator_diffs::{ValidatorDiffs, WeightDiff},
     txs::{fee, verify},
     warp,
 };

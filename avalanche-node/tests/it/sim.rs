@@ -1,8 +1,6 @@
 //! Networks of engines on a virtual clock: one node crashes, one lies, messages are late or lost. No two honest nodes may
 //! accept different blocks, and the others must go on. `SIM_SEEDS` sets the number of seeds.
 
-#![allow(clippy::unwrap_used)] // a test says what is wrong by failing
-
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,

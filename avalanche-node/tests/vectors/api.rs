@@ -1,0 +1,180 @@
+//! Methods of the HTTP API: their names, and the members of their answers.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use avalanche_api::{Checks, Context, Facts, Node, Peer};
+use avalanche_db::{Database, Memory};
+use avalanche_ids::{Id, NodeId};
+use avalanche_node::genesis::{AVM_ID, EVM_ID, NetworkGenesis};
+use avm::vm::Avm;
+use platformvm::{txs::UnsignedTx, vm::PlatformVm};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared_vendor::{
+    clock::{SystemClock, Wall},
+    http::Access,
+    metrics::Registry,
+    rpc::{Dialect, Limits, Service},
+    testing::vectors::{Cases, Claim, File},
+};
+
+use crate::Shape;
+
+/// Classes and methods that are not served.
+const MISSING: [&str; 2] = ["admin", "platform.getAllValidatorsAt"];
+
+pub(crate) fn claim(_file: &File<'_>, shape: &Shape) -> Option<Claim> {
+    shape.has(&["services", "errors"]).then_some(Claim::Run(parity))
+}
+
+#[derive(Deserialize)]
+struct Parity {
+    services: BTreeMap<String, Class>,
+}
+
+#[derive(Deserialize)]
+struct Class {
+    methods: Vec<String>,
+    calls: Option<Vec<Call>>,
+}
+
+#[derive(Deserialize)]
+struct Call {
+    method: String,
+    params: Value,
+    response: Value,
+}
+
+/// A node with one peer.
+struct Quiet;
+
+impl Node for Quiet {
+    fn peers(&self) -> Vec<Peer> {
+        vec![Peer {
+            node: NodeId([1; 20]),
+            address: ([10, 0, 0, 1], 9651).into(),
+            version: "avalanchego/1.14.2".to_owned(),
+            upgrade_time: 1_607_144_400,
+            heard: Wall::from_secs(1_781_179_200),
+            observed_uptime: 100,
+            subnets: vec![Id::EMPTY],
+            benched: vec!["C".to_owned()],
+        }]
+    }
+
+    fn is_bootstrapped(&self, _: Id) -> Option<bool> {
+        Some(true)
+    }
+
+    fn is_connected(&self, _: NodeId) -> bool {
+        true
+    }
+
+    fn checks(&self) -> Checks {
+        Checks(vec![("c", json!("ok"), None)])
+    }
+}
+
+fn context(file: &File<'_>) -> Context {
+    let json =
+        std::fs::read(file.root().join("genesis/genesis_local.json")).expect("a vector beside this one");
+    let genesis = NetworkGenesis::from_json(&json).expect("the local genesis");
+    let store: Arc<dyn Database> = Arc::new(Memory::new());
+    let config = platformvm::config::Config::of_network(genesis.network_id, genesis.avax_asset_id);
+    let platform = PlatformVm::open(Arc::clone(&store), config, &genesis.platform.bytes()).expect("memory");
+    let chain = genesis.platform.chain_id(AVM_ID).expect("the local genesis has an X-chain");
+    let data = genesis.platform.chains.iter().find_map(|tx| match &tx.unsigned {
+        UnsignedTx::CreateChain(chain) if chain.vm_id == AVM_ID => Some(chain.genesis_data.clone()),
+        _ => None,
+    });
+    let config = avm::config::Config::of_network(genesis.network_id, chain, genesis.avax_asset_id);
+    let data = data.expect("the X-chain has a genesis");
+    let avm = Avm::open(store, config, &data, Arc::new(platform.clone())).expect("memory");
+    let node = platform.read(|state| state.current_set(Id::EMPTY)).into_keys().next().expect("a validator");
+    Context {
+        facts: Facts {
+            network_id: genesis.network_id,
+            network_name: "local".to_owned(),
+            hrp: "local",
+            node,
+            public_key: [1; 48],
+            proof_of_possession: [2; 96],
+            address: ([127, 0, 0, 1], 9651).into(),
+            c_chain: genesis.platform.chain_id(EVM_ID),
+            version: "0",
+        },
+        platform,
+        avm,
+        node: Arc::new(Quiet),
+        clock: Arc::new(SystemClock::default()),
+    }
+}
+
+fn parity(file: &File<'_>, cases: &mut Cases) {
+    let vectors: Parity = file.parse();
+    let methods = avalanche_api::methods();
+    let known: Vec<&str> = methods.names().collect();
+    let registry = Registry::new("test");
+    let service = Service::new(
+        avalanche_api::methods(),
+        Arc::new(context(file)),
+        Dialect::default(),
+        Limits::default(),
+        &registry,
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for (class, listed) in &vectors.services {
+        if MISSING.contains(&class.as_str()) {
+            cases.skip(format!("{class}: not served"));
+            continue;
+        }
+        for method in &listed.methods {
+            let name = format!("{class}.{method}");
+            if MISSING.contains(&name.as_str()) {
+                cases.skip(format!("{name}: not served"));
+            } else {
+                cases.equal(&name, &known.contains(&name.as_str()), &true);
+            }
+        }
+        for call in listed.calls.iter().flatten() {
+            let name = format!("{class}.{}", call.method);
+            let body =
+                json!({ "jsonrpc": "2.0", "id": 1, "method": name, "params": call.params }).to_string();
+            let answer = runtime.block_on(service.handle(body.as_bytes(), Access::Open)).ok().flatten();
+            let answer: Value =
+                answer.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+            let result = answer.get("result").cloned().unwrap_or_else(|| answer.clone());
+            let (mut actual, mut expected) = (members(&result), members(&call.response));
+            for answer in [&mut actual, &mut expected] {
+                // Which checks there are is up to the node.
+                if let Some(checks) = answer.get_mut("checks") {
+                    *checks = json!("checks");
+                }
+            }
+            cases.equal(format!("members of {name}"), &actual, &expected);
+        }
+    }
+}
+
+/// The names and types in an answer; names that are ids or aliases count as one.
+fn members(value: &Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            let named = object.iter().map(|(name, value)| {
+                let is_id = name.len() > 40;
+                (if is_id { "id".to_owned() } else { name.clone() }, members(value))
+            });
+            let sorted: BTreeMap<_, _> =
+                named.filter(|(name, _)| !matches!(name.as_str(), "gitCommit" | "timestamp")).collect();
+            json!(sorted)
+        }
+        Value::Array(items) => match items.first() {
+            Some(first @ Value::Object(_)) => json!([members(first)]),
+            _ => json!("list"),
+        },
+        Value::String(_) => json!("text"),
+        Value::Number(_) => json!("number"),
+        Value::Bool(_) => json!("flag"),
+        Value::Null => Value::Null,
+    }
+}
