@@ -66,6 +66,12 @@ impl Layers {
         self.by_block.is_empty()
     }
 
+    /// Entries and nodes of a block's layer.
+    #[must_use]
+    pub fn size(&self, root: &Root) -> usize {
+        self.by_block.get(root).map_or(0, |layer| layer.keys.len().saturating_add(layer.paths.len()))
+    }
+
     /// Forgets a block's layer.
     pub fn forget(&mut self, root: &Root) {
         self.take(root);

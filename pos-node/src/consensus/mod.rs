@@ -5,6 +5,7 @@ pub mod fast_confirmation;
 pub mod finality;
 pub mod fork_choice;
 pub mod layers;
+pub mod light;
 pub mod pool;
 pub mod slasher;
 pub mod tree;

@@ -30,12 +30,19 @@ pub struct Rows {
 /// A database in memory.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryDatabase {
+    history: bool,
     live: Rows,
     synced: Rows,
     since_sync: Vec<Batch>,
 }
 
 impl MemoryDatabase {
+    /// One that wants every block folded by itself, as an archive does.
+    #[must_use]
+    pub fn with_history() -> Self {
+        Self { history: true, ..Self::default() }
+    }
+
     /// Makes everything committed so far survive a crash.
     pub fn sync(&mut self) {
         for batch in std::mem::take(&mut self.since_sync) {
@@ -148,6 +155,10 @@ impl FoldedState for MemoryDatabase {
 
 impl Database for MemoryDatabase {
     type Snapshot = Rows;
+
+    fn keeps_history(&self) -> bool {
+        self.history
+    }
 
     fn snapshot(&self) -> Result<Rows, StoreError> {
         Ok(self.live.clone())

@@ -57,6 +57,11 @@ pub trait Database: FoldedState {
     /// The engine failed.
     fn snapshot(&self) -> Result<Self::Snapshot, StoreError>;
 
+    /// Whether the state of every folded block is remembered, so that none may be skipped.
+    fn keeps_history(&self) -> bool {
+        false
+    }
+
     /// Value of an application key.
     fn value(&self, key: &[u8]) -> Option<Vec<u8>>;
 

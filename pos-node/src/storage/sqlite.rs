@@ -412,6 +412,10 @@ impl FoldedState for SqliteDatabase {
 impl Database for SqliteDatabase {
     type Snapshot = SqliteSnapshot;
 
+    fn keeps_history(&self) -> bool {
+        self.history == History::Archive
+    }
+
     fn snapshot(&self) -> Result<SqliteSnapshot, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let path = self.connection.path().ok_or(StoreError::Malformed("path"))?;

@@ -18,13 +18,14 @@ use crate::{
     storage::{Batch, Database, Fold, FoldedState, StoredBlock},
     types::{
         block::SignedBlock,
-        codec::container,
+        codec::{self, Wire, container, put_len},
         operation::Checkpoint,
         params::Config,
         primitives::{List, Root},
         ssz::{Chunk, sha256},
     },
 };
+use shared_vendor::bytes::{Reader, Writer};
 use std::sync::Arc;
 
 /// Most entries of a piece.
@@ -128,7 +129,7 @@ impl StatePiece {
 }
 
 /// Everything a chain can start from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Anchor {
     /// The final checkpoint.
     pub checkpoint: Checkpoint,
@@ -138,6 +139,29 @@ pub struct Anchor {
     pub state: State,
     /// All entries of the application state after the block, in any order.
     pub entries: Vec<Entry>,
+}
+
+/// The file that a checkpoint is exported to. What it says is checked when a chain starts from it.
+impl Wire for Anchor {
+    const MIN_BYTES: usize = 40;
+
+    fn put(&self, out: &mut Writer) {
+        self.checkpoint.put(out);
+        self.block.put(out);
+        self.state.put(out);
+        put_len(self.entries.len(), out);
+        for entry in &self.entries {
+            entry.put(out);
+        }
+    }
+
+    fn take(input: &mut Reader<'_>) -> codec::Result<Self> {
+        let (checkpoint, block, state) = (Wire::take(input)?, Wire::take(input)?, Wire::take(input)?);
+        let claimed = input.u64_le()?;
+        let count = input.count(claimed, usize::MAX, Entry::MIN_BYTES)?;
+        let entries = (0..count).map(|_| Entry::take(input)).collect::<codec::Result<_>>()?;
+        Ok(Self { checkpoint, block, state, entries })
+    }
 }
 
 impl<D: Database> Chain<D> {

@@ -38,6 +38,8 @@ use std::{
     sync::Arc,
 };
 
+/// Most rows of blocks that are folded together.
+const ROWS_AT_ONCE: usize = 65_536;
 /// Entries read at once while the database is checked.
 const ENTRIES_AT_ONCE: u32 = 4096;
 /// Most roots of invalid blocks remembered.
@@ -473,21 +475,44 @@ impl<D: Database> Chain<D> {
         }
     }
 
-    /// Writes the changes of the next final block into the state on disk; false when all are written.
+    /// Writes the changes of the next final block into the state on disk; false when all are written. Small blocks go
+    /// together, unless the database remembers the state of each.
     ///
     /// # Errors
     /// The database failed.
     pub fn fold_next(&mut self) -> Result<bool, ChainError> {
-        let Some(root) = self.to_fold.pop_front() else { return Ok(false) };
+        let Some(mut root) = self.to_fold.pop_front() else { return Ok(false) };
+        let before = self.folded.0;
+        let mut passed = Vec::new();
+        let mut rows = self.layers.size(&root);
+        let (values, nodes) = self.layers.take(&root);
+        let (mut values, mut nodes): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            (values.into_iter().collect(), nodes.into_iter().collect());
+        while !self.db.keeps_history()
+            && let Some(next) = self.to_fold.front().copied()
+            && rows.saturating_add(self.layers.size(&next)) <= ROWS_AT_ONCE
+        {
+            self.to_fold.pop_front();
+            rows = rows.saturating_add(self.layers.size(&next));
+            let (more_values, more_nodes) = self.layers.take(&next);
+            values.extend(more_values);
+            nodes.extend(more_nodes);
+            passed.push(std::mem::replace(&mut root, next));
+        }
         let known = self.blocks.get(&root).ok_or(ChainError::Inconsistent("a final block is missing"))?;
         let state = known.state.clone();
-        let (values, nodes) = self.layers.take(&root);
-        let rows = encoding::rows(&state, Some(&self.folded.1));
-        self.db
-            .commit(Batch { fold: Some(Fold { root, values, nodes, state: rows }), ..Batch::default() })?;
-        let (before, _) = std::mem::replace(&mut self.folded, (root, state));
-        if self.fork_choice.tree().get(&before).is_none() {
-            self.blocks.remove(&before);
+        let fold = Fold {
+            root,
+            values: values.into_iter().collect(),
+            nodes: nodes.into_iter().collect(),
+            state: encoding::rows(&state, Some(&self.folded.1)),
+        };
+        self.db.commit(Batch { fold: Some(fold), ..Batch::default() })?;
+        self.folded = (root, state);
+        for root in passed.into_iter().chain([before]) {
+            if self.fork_choice.tree().get(&root).is_none() {
+                self.blocks.remove(&root);
+            }
         }
         Ok(true)
     }

@@ -4,16 +4,22 @@ use super::{
     super::{
         fast_confirmation::{FastConfirmation, HeadState},
         fork_choice::{Balances, CheckpointStates, ForkChoice},
+        light::EntryProof,
     },
     Chain,
 };
 use crate::{
-    state::{State, access::Committees, app::Overlay},
+    state::{
+        State,
+        access::Committees,
+        app::{Overlay, Store, overlay::StoreNodes},
+        tree::{self, proof},
+    },
     storage::Database,
     types::{
         operation::Checkpoint,
         params::Params,
-        primitives::{Epoch, Root, Slot, ValidatorIndex},
+        primitives::{Epoch, List, Root, Slot, ValidatorIndex},
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -105,6 +111,27 @@ impl<D: Database> Chain<D> {
         let state = Arc::new(state);
         self.memory.advanced.insert((epoch, *root), state.clone());
         Some(state)
+    }
+
+    /// The proof of an application entry, or of its absence, after a block of the tree.
+    #[must_use]
+    pub fn prove(&self, root: &Root, key: &[u8]) -> Option<EntryProof> {
+        let known = self.blocks.get(root)?;
+        let view = self.layers.view(&self.db, root);
+        let value = match view.value(key) {
+            Some(value) => Some(List::new(value)?),
+            None => None,
+        };
+        let nodes = StoreNodes(&view);
+        let proof = proof::prove(&nodes, key);
+        self.db.health().ok()?;
+        Some(EntryProof {
+            header: known.header.header,
+            consensus_root: known.state.consensus_root(&self.config.params),
+            app_root: Root(tree::root(&nodes)),
+            value,
+            proof,
+        })
     }
 
     /// The committees of an epoch as a block's chain determines them; the epoch is at most one after the block's.

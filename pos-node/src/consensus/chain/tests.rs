@@ -11,11 +11,12 @@ use crate::{
     consensus::{
         finality::{CertError, FinalityVoteError, SignerSet, verify_cert},
         fork_choice::VoteRefusal,
+        light::{EntryProof, LightError},
     },
     crypto::{bls::SecretKey, derive::interop_key, ed25519},
     state::{
         Registration,
-        app::Overlay,
+        app::{Overlay, keys},
         genesis::{Genesis, GenesisValidator},
         transition::slot::Application,
         verifier::BatchVerifier,
@@ -24,6 +25,7 @@ use crate::{
     types::{
         address,
         block::SignedBlock,
+        codec::{decode, encode},
         domain::{DomainType, domain, signing_root},
         operation::{AttestationData, DepositMessage, FinalityVote, SignedFinalityVote, SingleAttestation},
         params::{POS, Params},
@@ -182,6 +184,17 @@ fn everybody_honest_finalizes_in_two_epochs_confirms_at_once_and_survives_a_rest
     assert_eq!(balance(&net.chain, 77), sent);
     let finalized = net.chain.take_events().into_iter().filter(|event| matches!(event, Event::Finalized(_)));
     assert_eq!(finalized.count(), 2);
+    let head = net.chain.head();
+    for (seed, present) in [(1, true), (77, true), (78, false)] {
+        let key = keys::account(&account(seed));
+        let proof = net.chain.prove(&head, &key).expect("in the tree");
+        assert_eq!(proof.value.is_some(), present);
+        assert_eq!(proof.verify(&head, &key), Ok(()));
+        assert_eq!(proof.verify(&Root::ZERO, &key), Err(LightError::Header));
+        assert!(proof.verify(&head, &keys::account(&account(79))).is_err() || !present);
+        let forged = EntryProof { app_root: Root::ZERO, ..proof };
+        assert_eq!(forged.verify(&head, &key), Err(LightError::StateRoot));
+    }
     let (head, justified, final_before) = (net.chain.head(), net.chain.justified(), net.chain.finalized());
     let root_before = net.chain.app(&head).map(|view| Overlay::new(&view).root());
     let mut db = net.chain.into_db();
@@ -207,7 +220,8 @@ fn everybody_honest_finalizes_in_two_epochs_confirms_at_once_and_survives_a_rest
 
 #[test]
 fn folding_that_was_cut_short_is_finished_at_the_next_start() {
-    let mut net = Net::new();
+    let db = MemoryDatabase::with_history();
+    let mut net = Net { chain: Chain::create(config(), start(), db, verifier()).expect("memory") };
     for slot in 1..=34 {
         let tx = net.transfer(2, POS);
         net.slot(slot, vec![tx]);
@@ -374,7 +388,10 @@ fn a_new_node_starts_from_provable_pieces_of_a_final_state_and_follows() {
     assert!(pieces > 5, "{pieces} pieces");
     let anchor = Anchor { checkpoint, block, state: State::clone(&state), entries };
     let exported = net.chain.export().expect("memory").expect("folded");
-    assert_eq!((&exported.entries, &exported.state), (&anchor.entries, &anchor.state));
+    assert_eq!(exported, anchor);
+    let file = encode(&anchor);
+    assert_eq!(decode::<Anchor>(&file, usize::MAX), Ok(exported));
+    assert!(decode::<Anchor>(&file[..file.len() - 1], usize::MAX).is_err());
     let start = |anchor| Chain::from_checkpoint(config(), anchor, MemoryDatabase::default(), verifier());
     let mut short = anchor.clone();
     short.entries.pop();

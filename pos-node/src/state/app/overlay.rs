@@ -31,7 +31,8 @@ pub trait Store {
     }
 }
 
-struct StoreNodes<'a, S>(&'a S);
+/// The tree of a store.
+pub struct StoreNodes<'a, S>(pub &'a S);
 
 impl<S: Store> Nodes for StoreNodes<'_, S> {
     fn node(&self, path: &Path) -> Option<Node> {
