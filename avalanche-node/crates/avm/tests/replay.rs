@@ -1,6 +1,8 @@
 //! Blocks that live avalanchego networks made, executed here: every id, UTXO, validator set and number must be what those
 //! networks reported. `tests/data/replay/README.md` says how the files were recorded.
 
+#![allow(clippy::unwrap_used)] // tests
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -148,7 +150,7 @@ impl Recording {
             .unwrap()
             .utxos
             .iter()
-            .map(|utxo| format!("0x{}", hex::encode(&avalanche_codec::marshal(utxo))))
+            .map(|utxo| format!("0x{}", hex::encode(avalanche_codec::marshal(utxo))))
             .collect();
         assert_eq!(utxos, self.texts("p_utxos"));
         let fees = self.expected("fee_state");
@@ -161,7 +163,7 @@ impl Recording {
                 .reward_utxos(&tx.parse().unwrap())
                 .unwrap()
                 .iter()
-                .map(|utxo| format!("0x{}", hex::encode(&avalanche_codec::marshal(utxo))))
+                .map(|utxo| format!("0x{}", hex::encode(avalanche_codec::marshal(utxo))))
                 .collect();
             let wanted: BTreeSet<_> =
                 rewards.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect();
@@ -205,7 +207,7 @@ impl Recording {
                 let found: BTreeMap<_, _> = set
                     .iter()
                     .map(|(node, found)| {
-                        let key = found.public_key.map(|key| format!("0x{}", hex::encode(&key.to_bytes())));
+                        let key = found.public_key.map(|key| format!("0x{}", hex::encode(key.to_bytes())));
                         (node.to_string(), (found.weight.to_string(), key))
                     })
                     .collect();

@@ -3,7 +3,6 @@
 
 #![allow(missing_docs, clippy::unwrap_used)] // a bench
 
-#[allow(dead_code)]
 #[path = "../tests/network/mod.rs"]
 mod network;
 

@@ -1,6 +1,8 @@
 //! The P-chain as a machine: blocks built and executed, each rule provoked, coins conserved, and a process killed in the
 //! middle of commits.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // tests
+
 mod network;
 
 use std::{

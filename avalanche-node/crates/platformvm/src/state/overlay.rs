@@ -91,7 +91,7 @@ mod tests {
         ) {
             let merged: Vec<_> =
                 Merged::new(&base, layers.iter(), from).map(|(key, value)| (*key, *value)).collect();
-            let mut changed = base.clone();
+            let mut changed = base;
             for layer in layers.iter().rev() {
                 for (key, value) in layer {
                     match value {

@@ -1,5 +1,7 @@
 //! A network with one validator and one rich key, and the making of transactions and blocks on it.
 
+#![allow(clippy::unwrap_used, dead_code)] // helpers of tests, not all of them used by each
+
 use std::sync::Arc;
 
 use avalanche_codec::Text;
