@@ -59,7 +59,7 @@ const VERIFIERS: usize = 64;
 const PAYLOAD_GAS: u64 = 6_000_000;
 /// Most gas of the witness of a state root, in datoshi.
 const ROOT_GAS: u64 = 150_000_000;
-/// Blocks behind peers at which transactions are not worth a look.
+/// Blocks behind the headers at which transactions are not worth a look.
 const NEAR: u32 = 2;
 
 /// What other tasks want of the network.
@@ -215,7 +215,7 @@ impl Node {
                 if !inbound {
                     self.dialled = self.dialled.saturating_sub(1);
                     self.addresses.release(now, address, was_ready);
-                    if end == End::SameNode && !was_ready {
+                    if end == End::SameNode {
                         self.addresses.forget(address);
                     }
                 }
@@ -546,9 +546,9 @@ impl Node {
         }
     }
 
+    /// The chain is where the verified headers are. Claims of peers do not count.
     fn is_near(&self) -> bool {
         self.sync.header_height() <= self.ledger.height().saturating_add(NEAR)
-            && self.sync.best_claim() <= self.ledger.height().saturating_add(NEAR)
     }
 
     fn send(&self, id: PeerId, message: Message) {

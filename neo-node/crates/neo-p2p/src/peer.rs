@@ -108,8 +108,10 @@ pub enum End {
     Protocol,
     /// A node of another network.
     OtherNetwork,
-    /// We have dialled ourselves, or a node twice.
+    /// We have dialled ourselves.
     SameNode,
+    /// There is another connection with the same node.
+    Duplicate,
     /// Bytes that are no message.
     Malformed,
     /// Nothing came for too long.
@@ -137,6 +139,7 @@ impl End {
             Self::Protocol => "protocol",
             Self::OtherNetwork => "other_network",
             Self::SameNode => "same_node",
+            Self::Duplicate => "duplicate",
             Self::Malformed => "malformed",
             Self::Silence => "silence",
             Self::Flood => "flood",

@@ -132,10 +132,11 @@ impl Sync {
         self.headers.last_key_value().map_or(self.tip, |(height, _)| *height)
     }
 
-    /// The best height that peers tell of; nobody has proven it.
+    /// The best height that peers tell of and could be asked for; nobody has proven it.
     #[must_use]
     pub fn best_claim(&self) -> u32 {
-        self.peers.values().map(|peer| peer.height).max().unwrap_or(self.tip).max(self.tip)
+        let credible = self.peers.values().filter(|peer| peer.late < MAX_LATE);
+        credible.map(|peer| peer.height).max().unwrap_or(self.tip).max(self.tip)
     }
 
     /// Height that a peer has told.

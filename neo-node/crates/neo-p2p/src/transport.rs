@@ -351,7 +351,7 @@ impl Link<'_> {
                 }
                 Effect::Ready(version) => {
                     if !self.hub.claim(version.nonce, self.id) {
-                        return Some(End::SameNode);
+                        return Some(End::Duplicate);
                     }
                     self.was_ready = true;
                     let (id, address, inbound) = (self.id, self.address, self.inbound);

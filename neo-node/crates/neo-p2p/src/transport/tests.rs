@@ -47,7 +47,7 @@ async fn two_hubs_connect_and_carry_messages() {
     two.dial(address);
     let Some(Event::Ready(_)) = events.recv().await else { panic!("no connection") };
     two.dial(address);
-    assert!(matches!(events.recv().await, Some(Event::Closed { end: End::SameNode | End::Closed, .. })));
+    assert!(matches!(events.recv().await, Some(Event::Closed { end: End::Duplicate | End::Closed, .. })));
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use neo_contract::{
     engine::{Store, storage_key},
     native::{self, ledger, management, neo},
 };
-use neo_crypto::secp256r1::PublicKey;
 use neo_vm::State;
 use serde_json::{Value, json};
 use shared_vendor::{
@@ -159,7 +158,8 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         let view = ctx.view()?;
         let validators = neo::next_validators(&view, ctx.settings()).map_err(engine)?;
         let mut candidates = neo::candidates(&view).map_err(engine)?;
-        candidates.sort_by_key(|(key, _)| PublicKey::from_bytes(key));
+        // In the order of their rows, which is that of the compressed keys.
+        candidates.sort_by_key(|(key, _)| *key);
         let shown = candidates.iter().map(|(key, votes)| {
             let active = validators.contains(key);
             json!({ "publickey": hex::encode(key), "votes": votes.to_string(), "active": active })

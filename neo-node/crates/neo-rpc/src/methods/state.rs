@@ -79,9 +79,7 @@ pub(super) fn add(methods: &mut Methods<Context>) {
             let (state, contract) = rooted(ctx, given)?;
             let key = storage_key(contract.id, &params::bytes(given, 2, "key")?);
             let value = state.get(&key).map_err(|err| failed(&*err))?;
-            value
-                .map(|value| render::bytes(&value))
-                .ok_or_else(|| because(unknown_storage_item(), "no such key"))
+            value.map(|value| render::bytes(&value)).ok_or_else(|| wrong("no such key in this state"))
         },
     );
     methods.add_blocking(

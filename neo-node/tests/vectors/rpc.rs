@@ -1,0 +1,196 @@
+//! Recorded exchanges over RPC: the recorded chain is imported and every request of a method that exists is asked of the
+//! server itself, through the envelope. What changes from run to run is masked; errors are compared by code and text.
+
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
+
+use neo_rpc::{Context, Network, Options, sessions::Sessions};
+use neo_runtime::Admission;
+use serde_json::Value;
+use shared_vendor::{
+    clock::SystemClock,
+    http::Access,
+    metrics::Registry,
+    rpc::{Limits, Service},
+    testing::vectors::{Cases, Claim, File},
+};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::chain::chain_of;
+
+/// Members that differ between runs, nodes and moments, or that only the recorded peer has: counters and places in the
+/// chain at the time of recording, random numbers, names of programs, ids of sessions, its own additions.
+const VOLATILE: [&str; 15] = [
+    "application",
+    "confirmations",
+    "data",
+    "diagnostics",
+    "exception",
+    "id",
+    "invocations",
+    "jsonrpc",
+    "nextblockhash",
+    "rpc",
+    "session",
+    "tcpport",
+    "updatecounter",
+    "useragent",
+    "validatedrootindex",
+];
+
+/// Methods of token trackers, which this node does not have.
+const OUT_OF_SCOPE: [&str; 5] =
+    ["getnep11balances", "getnep11properties", "getnep11transfers", "getnep17balances", "getnep17transfers"];
+
+pub(crate) fn claim(file: &File<'_>) -> Option<Claim> {
+    let (folder, name) = file.path.rsplit_once('/')?;
+    let is_exchange = folder.starts_with("recorded/") && folder.ends_with("/rpc") && name.ends_with(".json");
+    let chain = file.root().join(folder).join("../chain.0.acc");
+    (is_exchange && chain.is_file()).then_some(Claim::Run(exchanges))
+}
+
+fn exchanges(file: &File<'_>, cases: &mut Cases) {
+    let folder = file.location.parent().expect("a folder");
+    let exchanges = file.json();
+    let scope = |exchange: &Value| {
+        !OUT_OF_SCOPE.contains(&exchange["request"]["method"].as_str().unwrap_or_default())
+    };
+    if exchanges.as_array().is_some_and(|all| !all.iter().any(scope)) {
+        return cases.skip("token trackers come later");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let server = match serve(folder.parent().expect("a folder")) {
+        Ok(server) => server,
+        Err(err) => return cases.fail("import", &err, &"a valid chain"),
+    };
+    for (number, exchange) in exchanges.as_array().into_iter().flatten().enumerate() {
+        let request =
+            exchange["request_raw"].as_str().map_or_else(|| exchange["request"].to_string(), str::to_owned);
+        let name = format!("{number} {}", request.chars().take(120).collect::<String>());
+        if let Some(reason) = csharp_differs(exchange) {
+            cases.skip(format!("{name}: {reason}"));
+            continue;
+        }
+        cases.case(name, || {
+            let ask = |body: &str| -> Result<Value, String> {
+                let reply = runtime.block_on(server.handle(body.as_bytes(), Access::Open));
+                let reply = reply.map_err(|err| err.to_string())?.unwrap_or_default();
+                serde_json::from_slice(&reply).map_err(|err| err.to_string())
+            };
+            let request = with_own_session(folder, &request, &ask)?;
+            let (actual, expected) = (masked(&ask(&request)?), masked(&exchange["response"]));
+            if actual == expected {
+                Ok(())
+            } else {
+                Err(format!("\n      actual   {actual}\n      expected {expected}"))
+            }
+        });
+    }
+}
+
+/// Exchanges whose recorded answer is not the C# node's, or holds for a later height.
+fn csharp_differs(exchange: &Value) -> Option<&'static str> {
+    let params = &exchange["request"]["params"];
+    match exchange["request"]["method"].as_str() {
+        Some("findstorage") if params[0] == -4 => Some("the peer keeps the Ledger contract's rows elsewhere"),
+        Some("invokecontractverify") if params[1].get(0).is_some() => {
+            Some("arguments that the method does not take are a fault in the C# node")
+        }
+        Some("terminatesession") => Some("sessions of another run: see tests of the sessions"),
+        None if exchange["request"].is_array() => Some("recorded at a later height"),
+        None if exchange["request_raw"] == "[]" => Some("an empty batch is -32600 in the C# node"),
+        _ => None,
+    }
+}
+
+/// A request for the items of an iterator, with the session of the same invocation made anew.
+fn with_own_session(
+    folder: &Path,
+    request: &str,
+    ask: &impl Fn(&str) -> Result<Value, String>,
+) -> Result<String, String> {
+    let mut request: Value = match serde_json::from_str(request) {
+        Ok(request) => request,
+        Err(_) => return Ok(request.to_owned()),
+    };
+    if request["method"] == "traverseiterator" {
+        let text = std::fs::read(folder.join("invokefunction.json")).map_err(|err| err.to_string())?;
+        let invocations: Value = serde_json::from_slice(&text).map_err(|err| err.to_string())?;
+        let same = |one: &&Value| one["response"]["result"]["session"] == request["params"][0];
+        if let Some(found) = invocations.as_array().into_iter().flatten().find(same) {
+            let result = ask(&found["request"].to_string())?["result"].clone();
+            request["params"][0] = result["session"].clone();
+            request["params"][1] = result["stack"][0]["id"].clone();
+        }
+    }
+    Ok(request.to_string())
+}
+
+/// What is compared of an answer.
+fn masked(answer: &Value) -> Value {
+    match answer {
+        Value::Array(items) => items.iter().map(masked).collect(),
+        Value::Object(members) => {
+            let mut members = members.clone();
+            // The nonce of a node; blocks and transactions have others.
+            if members.contains_key("useragent") {
+                members.remove("nonce");
+            }
+            let fault = members.get("vmstate").is_some_and(|state| state == "FAULT")
+                && members.contains_key("trigger");
+            let registered = members
+                .get("notifications")
+                .and_then(Value::as_array)
+                .is_some_and(|sent| sent.iter().any(|sent| sent["eventname"] == "CandidateStateChanged"));
+            if fault || registered {
+                // The peer shows what lay on the stack, leaves out the last charge, and has a price for onNEP17Payment.
+                members.remove("stack");
+                members.remove("gasconsumed");
+            }
+            let kept = members.iter().filter(|(name, _)| {
+                !VOLATILE.contains(&name.as_str()) || is_number_of_contract(name, &members)
+            });
+            Value::Object(kept.map(|(name, value)| (name.clone(), masked(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// `id` is the number of a contract beside its hash, and of a session elsewhere.
+fn is_number_of_contract(name: &str, members: &serde_json::Map<String, Value>) -> bool {
+    name == "id" && members.contains_key("manifest")
+}
+
+/// The server over an imported chain, without a network.
+fn serve(folder: &Path) -> Result<Arc<Service<Context>>, String> {
+    let ledger = chain_of(folder)?;
+    let admission = Arc::new(Admission::new(Arc::clone(&ledger), Box::new(|_| {})));
+    let (_, network) = watch::channel(Network { headers: ledger.height() + 1, ..Network::default() });
+    let context = Context {
+        ledger,
+        admission,
+        network,
+        blocks: mpsc::channel(1).0,
+        executed: broadcast::channel(1).0,
+        pool_changes: broadcast::channel(1).0,
+        validated: Arc::new(AtomicU32::new(0)),
+        sessions: Sessions::new(Duration::from_secs(60), [7; 32]),
+        clock: Arc::new(SystemClock::default()),
+        options: Options {
+            tcp_port: 0,
+            nonce: 0,
+            user_agent: String::new(),
+            max_gas: 5_000_000_000,
+            sessions: true,
+            session_time: Duration::from_secs(60),
+            max_items: 100,
+            page_size: 50,
+        },
+    };
+    let (methods, dialect) = (neo_rpc::methods(), neo_rpc::error::dialect());
+    Ok(Service::new(methods, Arc::new(context), dialect, Limits::default(), &Registry::new("neo")))
+}
