@@ -17,7 +17,7 @@ use fluxd_chainstate::{ChainState, Options, check_confirm};
 use fluxd_consensus::check::CheckedBlock;
 use fluxd_miner::testing::{Key, Lab, confirm, params};
 use fluxd_primitives::{
-    Block, Codec, Hash256, OutPoint, PublicKey, Transaction, TxId,
+    Block, Codec, Hash256, OutPoint, Transaction, TxId,
     transaction::fluxnode::{Confirm, FluxnodeTx},
 };
 use fluxd_script::{SighashParts, ecdsa::message_hash, sighash};
@@ -128,12 +128,13 @@ fn signatures(criterion: &mut Criterion) {
             }
         })
         .collect();
-    let key: PublicKey = node.public.clone();
     let mut group = criterion.benchmark_group("recovery");
     // Every CONFIRM has two signatures.
     group.throughput(Throughput::Elements(2 * 1024));
     group.bench_function("confirms_on_all_threads", |bencher| {
-        bencher.iter(|| confirms.par_iter().all(|confirm| check_confirm(confirm, &key, &params).is_ok()));
+        bencher.iter(|| {
+            confirms.par_iter().all(|confirm| check_confirm(confirm, &node.public, &params).is_ok())
+        });
     });
     let raw: Vec<(Message, RecoverableSignature)> = confirms
         .iter()

@@ -98,7 +98,7 @@ fn every_rule_of_coins_and_coinbases_refuses_its_block() {
     early.inputs[0].prevout = outpoint(young, 0);
     assert_eq!(bench.refusal(vec![early], |_| {}), connect(ConnectError::ImmatureCoinbase));
     let many = |block: &mut Block| block.transactions[1].outputs[1].script_pubkey.0 = vec![0xac; 20_001];
-    assert_eq!(bench.refusal(vec![payment.clone()], many), Invalid::Block(BlockError::SigOps));
+    assert_eq!(bench.refusal(vec![payment], many), Invalid::Block(BlockError::SigOps));
 
     let more = |block: &mut Block| {
         let value = &mut block.transactions[0].outputs[0].value;
