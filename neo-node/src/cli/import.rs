@@ -27,9 +27,6 @@ use super::{BLOCK_REFUSED, DATABASE_FAILED, NeoNode, open_ledger};
 /// Blocks that wait, checked, for their execution.
 const AHEAD: usize = 8;
 
-/// Bytes of changes that are written at once.
-const WRITE_BUFFER: usize = 48 << 20;
-
 /// Seconds between two lines of progress.
 const REPORT_EVERY: u64 = 5;
 
@@ -50,6 +47,9 @@ pub struct Options {
     /// Keep no application logs
     #[arg(long)]
     no_logs: bool,
+    /// Mebibytes of changes that are written at once; a killed import goes on from the last write
+    #[arg(long, default_value_t = 48, value_name = "MIB")]
+    write_buffer: usize,
 }
 
 pub(super) fn run(options: &Options, loaded: &Loaded<NeoNode>) -> Result<(), Report> {
@@ -59,7 +59,7 @@ pub(super) fn run(options: &Options, loaded: &Loaded<NeoNode>) -> Result<(), Rep
         history: !options.no_history,
         logs: !options.no_logs,
         verify_transactions: !options.trust_transactions,
-        write_buffer: WRITE_BUFFER,
+        write_buffer: options.write_buffer.saturating_mul(1 << 20),
     };
     let ledger = open_ledger(&data, settings, ledger_options)?;
     let blocks = open(&options.file)?;
