@@ -8,6 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Subcommand;
 use shared_vendor::{
     app::{Context, Daemon, Loaded},
+    config::Source,
     datadir::Identity,
     exit::{self, Report},
 };
@@ -51,6 +52,10 @@ impl Daemon for AvalancheNode {
             ("rpc.addr", format!("127.0.0.1:{rpc}")),
             ("ops.addr", "127.0.0.1:9484".to_owned()),
         ]
+    }
+
+    fn sources() -> &'static [&'static dyn Source] {
+        &[&native::Native]
     }
 
     fn rewrite(args: Vec<OsString>) -> Vec<OsString> {

@@ -461,7 +461,7 @@ impl<D: Daemon<Config = Config>> Node<D> {
             tokio::select! {
                 () = stop.wait() => break,
                 Some(event) = from_net.recv() => self.on_network(event),
-                Some(event) = from_chains.recv() => tokio::task::block_in_place(|| self.on_chain(event))?,
+                Some(event) = from_chains.recv() => tokio::task::block_in_place(|| self.on_chain(&event))?,
                 _ = tick.tick() => self.on_tick(),
             }
         }
@@ -500,8 +500,8 @@ impl<D: Daemon<Config = Config>> Node<D> {
         }
     }
 
-    fn on_chain(&mut self, event: Event) -> Result<(), Report> {
-        match event {
+    fn on_chain(&mut self, event: &Event) -> Result<(), Report> {
+        match *event {
             Event::Synced(id) => {
                 self.refresh_validators()?;
                 self.synced.insert(id);

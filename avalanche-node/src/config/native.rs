@@ -2,10 +2,11 @@
 //! `AVAGO_...`, and JSON files. A flag that the reference does not have is an error; one that has no effect here is named
 //! in a warning. Mirrors `config/viper.go`.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
+use serde_json::Value;
 use shared_vendor::{
-    config,
+    config::{self, Entry, Form, Origin, Source},
     exit::{self, Report},
 };
 
@@ -132,6 +133,75 @@ fn bad_value(flag: &Flag, value: &str, at: &str) -> Report {
 /// Name of the format.
 pub const NAME: &str = "avalanchego";
 
+/// avalanchego's JSON files: an object of flags.
+#[derive(Debug, Clone, Copy)]
+pub struct Native;
+
+impl Source for Native {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn matches(&self, path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension == "json")
+    }
+
+    fn read(&self, path: &Path, text: &str) -> Result<config::Read, Report> {
+        let at = |line: usize| format!("file {}:{line}", path.display());
+        let parsed: Value = serde_json::from_str(text).map_err(|err| {
+            Report::new(exit::CONFIG_SYNTAX, "the file is not JSON").at(at(err.line())).because(&err)
+        })?;
+        let object = parsed
+            .as_object()
+            .ok_or_else(|| Report::new(exit::CONFIG_SYNTAX, "the file is not a JSON object").at(at(1)))?;
+        let mut read = config::Read::default();
+        for (name, value) in object {
+            let quoted = format!("\"{name}\"");
+            let line = text.lines().position(|line| line.contains(&quoted)).map_or(1, |line| line + 1);
+            let flag = Flag::find(name).ok_or_else(|| unknown(name, &at(line)))?;
+            let words = words(value).ok_or_else(|| bad_value(flag, &value.to_string(), &at(line)))?;
+            if let Some(word) = words.iter().find(|word| !is_valid(flag.kind, word)) {
+                return Err(bad_value(flag, word, &at(line)));
+            }
+            let origin = Origin::File(path.to_path_buf(), line);
+            let entry = |key: &str| Entry {
+                key: key.to_owned(),
+                texts: words.clone(),
+                form: Form::Plain,
+                origin: origin.clone(),
+            };
+            match (flag.effect, flag.name) {
+                (Effect::Unused, _) => read.warnings.push(format!("{}: {}", at(line), warning(name))),
+                (_, "log-level" | "log-format") => read.entries.push(entry(&name.replace('-', "."))),
+                (_, "network-id") => {
+                    if let Some(network) = words.first().and_then(|word| Network::parse(word)) {
+                        read.entries.push(Entry { texts: vec![network.name.to_owned()], ..entry("network") });
+                    }
+                    read.entries.push(entry(name));
+                }
+                (Effect::Frame, "config-file" | "version") => {
+                    return Err(unknown(name, &at(line)).advice("it is meant for the command line"));
+                }
+                _ => read.entries.push(entry(name)),
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn words(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        Value::Number(number) => Some(vec![number.to_string()]),
+        Value::Bool(flag) => Some(vec![flag.to_string()]),
+        Value::Array(items) => {
+            let words: Option<Vec<_>> = items.iter().map(words).collect();
+            Some(vec![words?.concat().join(",")])
+        }
+        Value::Null | Value::Object(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +227,21 @@ mod tests {
         let expected = args(&["node", "--config", "a.json", "--config-format", "avalanchego"]);
         assert_eq!(rewrite(args(&["node", "--config-file=a.json"])), expected);
         assert_eq!(rewrite(args(&["node", "--no-such=1"])), args(&["node", "--no-such=1"]));
+    }
+
+    #[test]
+    fn a_file_is_read_checked_and_its_unused_keys_are_named() {
+        let read = |text: &str| Native.read(Path::new("x.json"), text);
+        let good = read(r#"{"network-id": "fuji", "http-port": 9652, "tracing-sample-rate": 0.5}"#).unwrap();
+        let keys: Vec<_> =
+            good.entries.iter().map(|entry| (entry.key.as_str(), entry.texts[0].as_str())).collect();
+        assert_eq!(keys, [("network", "fuji"), ("network-id", "fuji"), ("http-port", "9652")]);
+        assert_eq!(good.warnings.len(), 1);
+        assert!(good.warnings[0].contains("tracing-sample-rate"));
+        assert!(read(r#"{"http-prot": 1}"#).unwrap_err().render("x", false).contains("http-port"));
+        for bad in ["{", "[]", r#"{"http-port": "many"}"#, r#"{"db-type": {}}"#, r#"{"fd-limit": -1}"#] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

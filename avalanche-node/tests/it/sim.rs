@@ -187,7 +187,7 @@ impl Equivocator {
             },
             Content::PushQuery { block, .. } => {
                 self.seen.extend(read(&block));
-                self.chits(from, any(&self.seen, self.number))
+                self.chits(from, &any(&self.seen, self.number))
             }
             Content::PullQuery { id, height } => {
                 if self.number.is_multiple_of(16) {
@@ -200,7 +200,7 @@ impl Equivocator {
                 if !self.seen.iter().any(|block| block.id == id) {
                     out.push(Effect::Send(from, Message { request, content: Content::Get(id) }));
                 }
-                self.chits(from, any(&self.seen, self.number))
+                self.chits(from, &any(&self.seen, self.number))
             }
             Content::Put(bytes) => {
                 self.seen.extend(read(&bytes).filter(|block| self.seen.iter().all(|b| b.id != block.id)));
@@ -211,7 +211,7 @@ impl Equivocator {
         out.push(Effect::Send(from, Message { request, content: answer }));
     }
 
-    fn chits(&self, to: NodeId, vote: Block) -> Content {
+    fn chits(&self, to: NodeId, vote: &Block) -> Content {
         let other = &self.seen[usize::from(to.0[0]) % self.seen.len()];
         Content::Chits {
             preferred: vote.id,

@@ -175,7 +175,6 @@ pub fn methods() -> Methods<Context> {
 }
 
 /// The router of the server. `metrics` are served as they are.
-#[must_use]
 pub fn router(context: Arc<Context>, enabled: Enabled, guard: Guard, registry: &Registry) -> Router {
     let mut paths = Vec::new();
     let (x, p) = (context.avm.config().chain_id, Id::EMPTY);
