@@ -101,7 +101,7 @@ impl TxProof {
     pub fn new(header: BlockHeader, body: &Body, position: usize) -> Option<Self> {
         let tx_id = *body.tx_ids.get(position)?;
         let ids: Vec<Chunk> = body.tx_ids.iter().map(|id| id.0).collect();
-        let mut branch = siblings(ids, position, TX_IDS_DEPTH);
+        let mut branch = siblings(&ids, position, TX_IDS_DEPTH);
         branch.push(u64::try_from(body.tx_ids.len()).ok()?.tree_root());
         let fields: [Chunk; BODY_FIELDS] = [
             body.randao_reveal.tree_root(),
@@ -115,7 +115,7 @@ impl TxProof {
             body.exec.tree_root(),
             body.tx_ids.tree_root(),
         ];
-        branch.extend(siblings(fields.to_vec(), usize::try_from(TX_IDS_FIELD).ok()?, BODY_DEPTH));
+        branch.extend(siblings(&fields, usize::try_from(TX_IDS_FIELD).ok()?, BODY_DEPTH));
         let branch = List::new(branch.into_iter().map(Root).collect())?;
         Some(Self { header, tx_id, position: u64::try_from(position).ok()?, branch })
     }
@@ -137,7 +137,7 @@ impl TxProof {
 }
 
 /// Siblings of a leaf from the bottom up, in a tree of `depth` levels padded with zeros.
-fn siblings(leaves: Vec<Chunk>, position: usize, depth: usize) -> Vec<Chunk> {
+fn siblings(leaves: &[Chunk], position: usize, depth: usize) -> Vec<Chunk> {
     (0..depth)
         .map(|level| {
             let width = 1usize << level;

@@ -270,7 +270,7 @@ mod tests {
                         column.push(value);
                     }
                     Change::Update(every) => {
-                        let new = |at: u64, value: &u64| if at % every == 0 { value.wrapping_add(at) } else { *value };
+                        let new = |at: u64, value: &u64| if at.is_multiple_of(every) { value.wrapping_add(at) } else { *value };
                         plain = (0..).zip(&plain).map(|(at, value)| new(at, value)).collect();
                         column.update(new);
                     }

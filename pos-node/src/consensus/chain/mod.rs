@@ -47,6 +47,7 @@ const MAX_INVALID: usize = 4096;
 
 /// Something that happened, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "events are few and do not live long")]
 pub enum Event {
     /// A block was imported.
     Block {

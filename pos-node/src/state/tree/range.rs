@@ -358,7 +358,7 @@ mod tests {
                 prop_assert!(verify(&root, &first, &last, &added, &proof).is_err());
             }
             if !proof.is_empty() {
-                let mut parts = proof.clone().into_vec();
+                let mut parts = proof.into_vec();
                 let at = pick.index(parts.len());
                 let old = parts[at];
                 for new in [Part::Empty, Part::Split, Part::Inner([9; 32]), Part::Leaf(leaf(2001))] {
