@@ -5,8 +5,6 @@ use std::{ops::Range, path::PathBuf, str::FromStr};
 use libp2p::Multiaddr;
 use shared_vendor::config::{Kind, Setting};
 
-use crate::types::operation::Checkpoint;
-
 shared_vendor::settings! {
     /// Chain, peers, validators, RPC.
     pub struct Config {
@@ -54,16 +52,22 @@ impl Setting for Peer {
 
 /// A checkpoint that is taken on trust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trusted(pub Checkpoint);
+pub struct Trusted {
+    /// Root of its block.
+    pub root: [u8; 32],
+    /// Its epoch.
+    pub epoch: u64,
+}
 
 impl FromStr for Trusted {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (root, epoch) = text.split_once(':').ok_or("no : in it")?;
-        let root = root.parse().map_err(|_| "the root is not 64 hexadecimal digits")?;
+        let root =
+            shared_vendor::hex::decode_array(root).map_err(|_| "the root is not 64 hexadecimal digits")?;
         let epoch = epoch.parse().map_err(|_| "the epoch is no number")?;
-        Ok(Self(Checkpoint { epoch, root }))
+        Ok(Self { root, epoch })
     }
 }
 
@@ -111,6 +115,15 @@ impl Setting for Interop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_checkpoint_is_root_and_epoch() {
+        let text = format!("0x{}:7", "ab".repeat(32));
+        assert_eq!(text.parse(), Ok(Trusted { root: [0xab; 32], epoch: 7 }));
+        for text in ["7", "0xab:7", "x:y"] {
+            assert!(text.parse::<Trusted>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn ranges_of_keys_are_bounded() {

@@ -77,6 +77,9 @@ pub struct Settings {
     pub seen_for: Duration,
 }
 
+/// Does something with the peers.
+pub type Show = Box<dyn FnOnce(&BTreeMap<u64, Info>) + Send>;
+
 /// What the transport is told.
 pub enum Command {
     /// Gossip something of our own.
@@ -103,7 +106,7 @@ pub enum Command {
     /// What a peer's score is, for gossip.
     Score(u64, f64),
     /// Show the peers.
-    List(Box<dyn FnOnce(&BTreeMap<u64, Info>) + Send>),
+    List(Show),
 }
 
 /// What the transport tells.

@@ -1,9 +1,6 @@
 //! State sync before there is a chain: carries the machine's questions to the transport until everything is here.
 
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use shared_vendor::{
     app::{Context, Daemon},

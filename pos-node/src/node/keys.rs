@@ -189,7 +189,7 @@ mod tests {
         let fresh = Freshness { salt: [1; 32], iv: [2; 16], uuid: [3; 16] };
         let key = interop_key(1).unwrap();
         let path = store(&folder, &key, "m/12381/3600/0/0/0", "secret", &fresh).unwrap();
-        assert_eq!(files(&folder).unwrap(), [path.clone()]);
+        assert_eq!(files(&folder).unwrap(), std::slice::from_ref(&path));
         assert_eq!(open(&path, "secret").unwrap().public_key(), key.public_key());
         assert!(matches!(open(&path, "other"), Err(KeysError::Keystore { .. })));
         assert!(matches!(store(&folder, &key, "", "secret", &fresh), Err(KeysError::Exists(_))));

@@ -247,9 +247,9 @@ impl Reporter {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; slots stay far below 2^53")]
-const fn to_float(number: u64) -> f64 {
-    number as f64
+/// Slots and epochs stay far below 2^32.
+fn to_float(number: u64) -> f64 {
+    u32::try_from(number).map_or(f64::MAX, f64::from)
 }
 
 fn count(number: usize) -> f64 {

@@ -41,6 +41,7 @@ use crate::{
     storage::{FoldedState as _, SqliteDatabase, StoreError, sqlite::History},
     types::{
         domain::ForkData,
+        operation::Checkpoint,
         params::Config as ChainConfig,
         primitives::{Epoch, Root},
         transaction::Tx,
@@ -117,9 +118,9 @@ pub async fn start<D: Daemon<Config = Config>>(
     let id = transport.id();
     let listening = transport.listening().await.map_err(|err| listen_failed(&ctx, &err))?;
     let rpc_listener = ctx.bind("rpc.addr", ctx.common.rpc_addr).await?;
-    let rpc_addr = rpc_listener.local_addr().map_err(|err| {
-        Report::new(exit::IO_ERROR, "the address of rpc.addr cannot be read").because(&err)
-    })?;
+    let rpc_addr = rpc_listener
+        .local_addr()
+        .map_err(|err| Report::new(exit::IO_ERROR, "the address of rpc.addr cannot be read").because(&err))?;
     let socket =
         transport::socket_address(&listening).map_or_else(|| listening.to_string(), |at| at.to_string());
     ctx.status.update(ctx.clock.now(), |status| {
@@ -138,12 +139,15 @@ pub async fn start<D: Daemon<Config = Config>>(
     let mut peers = BTreeMap::new();
     let chain = match ctx.config.checkpoint.filter(|_| is_new) {
         Some(trusted) => {
+            let checkpoint = Checkpoint { epoch: trusted.epoch, root: Root(trusted.root) };
             let anchor =
-                bootstrap::fetch(&ctx, &config, trusted.0, &commands, &mut event_queue, &mut peers).await?;
+                bootstrap::fetch(&ctx, &config, checkpoint, &commands, &mut event_queue, &mut peers).await?;
             let made = tokio::task::block_in_place(|| {
                 Chain::from_checkpoint(Arc::clone(&config), anchor, db, Arc::clone(&verifier))
             });
-            made.map_err(|err| Report::new(DATABASE_DAMAGED, "the checkpoint cannot be started from").because(&err))?
+            made.map_err(|err| {
+                Report::new(DATABASE_DAMAGED, "the checkpoint cannot be started from").because(&err)
+            })?
         }
         None => {
             let verifier = Arc::clone(&verifier);
@@ -164,8 +168,7 @@ pub async fn start<D: Daemon<Config = Config>>(
         *to = from;
     }
     let height = chain.head_slot();
-    let core =
-        Core::new(Parts { chain, verifier, vault, duties, base_ms, graffiti, serve_states: true });
+    let core = Core::new(Parts { chain, verifier, vault, duties, base_ms, graffiti, serve_states: true });
 
     let (jobs, job_queue) = mpsc::channel(QUEUE);
     let (feed, _) = broadcast::channel(EVENTS);
@@ -516,7 +519,7 @@ impl Node {
                 Effect::Fault(peer, fault) => self.fault(now, peer, fault),
                 Effect::Chain(event) => {
                     self.reporter.chain(&event);
-                    let _ = self.feed.send(event); // nobody may be listening
+                    let _ = self.feed.send(*event); // nobody may be listening
                 }
                 Effect::Duty(duty) => self.reporter.duty(&duty),
                 Effect::Stop(failure) => return ControlFlow::Break(failure_report(&failure)),

@@ -71,7 +71,7 @@ impl Lookups {
     }
 
     /// Whom to ask for what now. Blocks that nobody has are given up.
-    pub fn due(&mut self, now: Time, peers: impl Iterator<Item = Peer> + Clone) -> Vec<(Peer, Root)> {
+    pub fn due(&mut self, now: Time, peers: &BTreeSet<Peer>) -> Vec<(Peer, Root)> {
         let mut asks = Vec::new();
         self.open.retain(|root, lookup| {
             if lookup.until.is_some_and(|until| now < until) {
@@ -79,7 +79,7 @@ impl Lookups {
             }
             let fresh = |peer: &Peer| !lookup.asked.contains(peer);
             let first = lookup.known_by.iter().rev().copied().find(fresh);
-            let next = first.or_else(|| peers.clone().find(fresh));
+            let next = first.or_else(|| peers.iter().copied().find(fresh));
             match next.filter(|_| lookup.asked.len() < MAX_PEERS) {
                 Some(peer) => {
                     lookup.asked.insert(peer);
@@ -108,18 +108,18 @@ mod tests {
     fn who_mentioned_a_block_is_asked_first_and_others_when_that_fails() {
         let mut lookups = Lookups::default();
         let root = Root([1; 32]);
-        let peers = [1, 2, 3, 4, 5, 6];
+        let peers = BTreeSet::from([1, 2, 3, 4, 5, 6]);
         assert!(lookups.want(root, Some(5), 0));
-        assert_eq!(lookups.due(Time::ZERO, peers.into_iter()), [(5, root)]);
-        assert!(lookups.due(Time::ZERO, peers.into_iter()).is_empty(), "under way");
+        assert_eq!(lookups.due(Time::ZERO, &peers), [(5, root)]);
+        assert!(lookups.due(Time::ZERO, &peers).is_empty(), "under way");
         lookups.failed(&root, 5);
-        assert_eq!(lookups.due(Time::ZERO, peers.into_iter()), [(1, root)]);
+        assert_eq!(lookups.due(Time::ZERO, &peers), [(1, root)]);
         let late = lookups.deadline().expect("one under way");
-        assert_eq!(lookups.due(late, peers.into_iter()), [(2, root)], "the silent are passed over");
+        assert_eq!(lookups.due(late, &peers), [(2, root)], "the silent are passed over");
         lookups.failed(&root, 2);
-        assert_eq!(lookups.due(late, peers.into_iter()), [(3, root)]);
+        assert_eq!(lookups.due(late, &peers), [(3, root)]);
         lookups.failed(&root, 3);
-        assert!(lookups.due(late, peers.into_iter()).is_empty());
+        assert!(lookups.due(late, &peers).is_empty());
         assert!(!lookups.wants(&root), "given up");
     }
 

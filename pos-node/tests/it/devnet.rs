@@ -34,17 +34,38 @@ fn rpc(address: SocketAddr, method: &str, params: &Value) -> Value {
     serde_json::from_str(&answer[start..=end]).unwrap_or_else(|err| panic!("{err}: {answer}"))
 }
 
-fn genesis(home: &Path, validators: u64) -> PathBuf {
+/// What the operations server says.
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+pub(crate) fn genesis(home: &Path, validators: u64) -> PathBuf {
     let path = home.join("genesis.json");
     let validators = validators.to_string();
     let out = path.to_str().unwrap();
-    let args = ["genesis", "devnet", "--validators", &validators, "--slot-ms", "1000", "--start-in", "8", "--out", out];
+    let args = [
+        "genesis",
+        "devnet",
+        "--validators",
+        &validators,
+        "--slot-ms",
+        "1000",
+        "--start-in",
+        "8",
+        "--out",
+        out,
+    ];
     let done = node::run(BINARY, home, &args);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     path
 }
 
-fn start(home: &Path, name: &str, genesis: &Path, keys: &str, peers: &[SocketAddr]) -> TestNode {
+pub(crate) fn start(home: &Path, name: &str, genesis: &Path, keys: &str, peers: &[SocketAddr]) -> TestNode {
     start_with(home, name, genesis, keys, peers, &[])
 }
 
@@ -58,11 +79,16 @@ fn start_with(
 ) -> TestNode {
     let folder = home.join(name);
     std::fs::create_dir_all(&folder).unwrap();
-    let mut args: Vec<String> = ["--network", "devnet", "--log-level", "info,chain=debug,net=debug", "--chain-genesis"]
-        .map(String::from)
-        .to_vec();
+    let mut args: Vec<String> =
+        ["--network", "devnet", "--log-level", "info,chain=debug,net=debug", "--chain-genesis"]
+            .map(String::from)
+            .to_vec();
     args.push(genesis.to_str().unwrap().to_owned());
-    args.extend(["--validator-interop".to_owned(), keys.to_owned(), "--validator-doppelganger=false".to_owned()]);
+    args.extend([
+        "--validator-interop".to_owned(),
+        keys.to_owned(),
+        "--validator-doppelganger=false".to_owned(),
+    ]);
     for peer in peers {
         args.extend(["--p2p-peers".to_owned(), format!("/ip4/127.0.0.1/tcp/{}", peer.port())]);
     }
@@ -115,7 +141,8 @@ fn four_processes_finalize_one_killed_comes_back_and_a_fifth_begins_at_a_checkpo
     let d = start(home.path(), "d", &genesis, "6..8", &[seed[0], b.address("p2p")]);
     wait("d to catch up", &d, |address| (slot(address) >= killed_at).then_some(()));
     let nodes = [&a, &b, &c, &d];
-    let two = nodes.map(|node| wait("two epochs", node, |address| Some(finalized(address)).filter(|of| of.0 >= 2)));
+    let two =
+        nodes.map(|node| wait("two epochs", node, |address| Some(finalized(address)).filter(|of| of.0 >= 2)));
     for (epoch, root) in &two {
         for (other, other_root) in &two {
             assert!(epoch != other || root == other_root, "two blocks are final at epoch {epoch}");

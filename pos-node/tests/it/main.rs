@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)] // a test's failure is a panic
 
 mod devnet;
+mod operations;
 mod sim;

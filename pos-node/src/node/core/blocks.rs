@@ -34,7 +34,10 @@ const VOTES_WAIT: Slot = 2;
 /// Peers asked for the transactions of one block.
 const MAX_BODY_PEERS: usize = 4;
 
+/// A block, its transactions if they are here, and who sent it.
 type Kept = (SignedBlock, Option<Vec<Tx>>, Option<Peer>);
+/// A block with its transactions, and who sent it.
+type Ready = (SignedBlock, Vec<Tx>, Option<Peer>);
 
 /// A block whose transactions are being gathered.
 #[derive(Debug)]
@@ -60,7 +63,7 @@ impl Incomplete {
 pub(super) struct Waiting {
     /// By the missing parent.
     orphans: BTreeMap<Root, Vec<Kept>>,
-    future: BTreeMap<Slot, Vec<(SignedBlock, Vec<Tx>, Option<Peer>)>>,
+    future: BTreeMap<Slot, Vec<Ready>>,
     incomplete: BTreeMap<Root, Incomplete>,
     /// By the missing block.
     votes: BTreeMap<Root, Vec<SingleAttestation>>,
@@ -101,7 +104,7 @@ impl Waiting {
     }
 
     /// Blocks whose slot has begun.
-    pub(super) fn take_future(&mut self, slot: Slot) -> Vec<(SignedBlock, Vec<Tx>, Option<Peer>)> {
+    pub(super) fn take_future(&mut self, slot: Slot) -> Vec<Ready> {
         let later = self.future.split_off(&slot.saturating_add(1));
         mem::replace(&mut self.future, later).into_values().flatten().collect()
     }

@@ -75,7 +75,9 @@ impl<D: Database> Core<D> {
             .validators()
             .keys()
             .filter(|index| due.set.indices.binary_search(index).is_ok())
-            .filter_map(|index| Some((*index, self.duties.signer(*index, self.chain.fork_choice().current_epoch())?)))
+            .filter_map(|index| {
+                Some((*index, self.duties.signer(*index, self.chain.fork_choice().current_epoch())?))
+            })
             .collect();
         let domain = self.chain.domain(DomainType::FinalityVote, due.vote.epoch);
         for (validator_index, key) in ours {

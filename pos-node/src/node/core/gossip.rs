@@ -9,13 +9,17 @@ use crate::{
     consensus::finality::FinalityVoteError,
     network::{
         gossip::{
-            CLOCK_DISPARITY_MS, Reason, Rejection, Verdict, check_block, operation_verdict, slot_start_ms, take_vote,
+            CLOCK_DISPARITY_MS, Reason, Rejection, Verdict, check_block, operation_verdict, slot_start_ms,
+            take_vote,
         },
         message::Gossip,
     },
     storage::Database,
     sync::range::Peer,
-    types::{block::SignedBlock, operation::{SignedFinalityVote, SingleAttestation}},
+    types::{
+        block::SignedBlock,
+        operation::{SignedFinalityVote, SingleAttestation},
+    },
 };
 
 /// Votes kept that came a little early.

@@ -41,7 +41,7 @@ use crate::{
     },
     types::{
         domain::ForkData,
-        operation::{Checkpoint, SignedFinalityVote, SingleAttestation},
+        operation::{Checkpoint, ProposerSlashing, SignedFinalityVote, SingleAttestation},
         primitives::{Epoch, Root, Slot, ValidatorIndex},
         transaction::Tx,
     },
@@ -143,7 +143,7 @@ pub enum Effect {
     /// A peer did something wrong.
     Fault(Peer, Fault),
     /// The chain moved.
-    Chain(Event),
+    Chain(Box<Event>),
     /// A validator of ours did its duty.
     Duty(Duty),
     /// The node cannot go on.
@@ -479,7 +479,9 @@ impl<D: Database> Core<D> {
                     }
                 }
                 Event::ProposerOffence(evidence) => {
-                    out.push(Effect::Publish(Arc::new(Gossip::ProposerSlashing(Box::new(*evidence)))));
+                    out.push(Effect::Publish(Arc::new(Gossip::ProposerSlashing(Box::new(
+                        ProposerSlashing::clone(evidence),
+                    )))));
                 }
                 Event::AttesterOffence(evidence) => {
                     out.push(Effect::Publish(Arc::new(Gossip::AttesterSlashing(evidence.clone()))));
@@ -490,7 +492,7 @@ impl<D: Database> Core<D> {
                 Event::SignFinality(due) => self.sign_finality(due, out),
                 _ => {}
             }
-            out.push(Effect::Chain(event));
+            out.push(Effect::Chain(Box::new(event)));
         }
         let final_slot = self.chain.config().params.start_slot(self.chain.finalized().epoch);
         let local = Local { head_slot: self.chain.head_slot(), final_slot };
@@ -611,7 +613,7 @@ impl<D: Database> Core<D> {
     /// Asks for blocks that are looked for.
     fn look(&mut self, now: Time, out: &mut Vec<Effect>) {
         let peers: BTreeSet<Peer> = self.peers.keys().copied().collect();
-        for (peer, root) in self.lookups.due(now, peers.iter().copied()) {
+        for (peer, root) in self.lookups.due(now, &peers) {
             if let Some(roots) = crate::types::primitives::List::new(vec![root]) {
                 self.ask(now, peer, Purpose::Lookup(root), Request::BlocksByRoot(roots), out);
             }

@@ -69,14 +69,16 @@ impl<D: Database> Core<D> {
                 Answer::Blocks(blocks)
             }
             Request::TxsById(ids) => Answer::Txs(self.known_txs(ids)),
-            Request::StateManifest(epoch) => {
-                self.served.iter().find(|served| served.manifest.checkpoint.epoch == *epoch).map_or(
-                    Answer::Failed(Code::Unavailable),
-                    |served| Answer::Manifest(Box::new(served.manifest.clone())),
-                )
-            }
+            Request::StateManifest(epoch) => self
+                .served
+                .iter()
+                .find(|served| served.manifest.checkpoint.epoch == *epoch)
+                .map_or(Answer::Failed(Code::Unavailable), |served| {
+                    Answer::Manifest(Box::new(served.manifest.clone()))
+                }),
             Request::ConsensusState(root) => {
-                let of = |served: &&Served<D::Snapshot>| served.manifest.block.header.header.state_root == *root;
+                let of =
+                    |served: &&Served<D::Snapshot>| served.manifest.block.header.header.state_root == *root;
                 self.served.iter().find(of).map_or(Answer::Failed(Code::Unavailable), |served| {
                     Answer::ConsensusState(served.consensus.clone())
                 })

@@ -226,7 +226,15 @@ impl SimNode {
         let vault = Vault::new(Box::new(keys), Box::new(record.clone()));
         let verifier = making.verifier.clone();
         let base_ms = making.base_ms;
-        let core = Core::new(Parts { chain, verifier, vault, duties, base_ms, graffiti: [0; 32], serve_states: false });
+        let core = Core::new(Parts {
+            chain,
+            verifier,
+            vault,
+            duties,
+            base_ms,
+            graffiti: [0; 32],
+            serve_states: false,
+        });
         Self {
             core,
             record,
@@ -272,13 +280,14 @@ impl SimNode {
                 let (peer, ask) = (handle >> 40, handle & ((1 << 40) - 1));
                 out.push(Outcome::Send(number(peer), Packet::Answer(ask, Arc::new(answer))));
             }
-            Effect::Chain(Event::Finalized(checkpoint)) => {
-                self.finalized.insert(checkpoint.epoch, checkpoint.root);
-                out.push(Outcome::Log(format!("final {} {}", checkpoint.epoch, checkpoint.root)));
-            }
-            Effect::Chain(Event::Head { new, slot, .. }) => {
-                out.push(Outcome::Log(format!("head {slot} {new}")));
-            }
+            Effect::Chain(event) => match *event {
+                Event::Finalized(checkpoint) => {
+                    self.finalized.insert(checkpoint.epoch, checkpoint.root);
+                    out.push(Outcome::Log(format!("final {} {}", checkpoint.epoch, checkpoint.root)));
+                }
+                Event::Head { new, slot, .. } => out.push(Outcome::Log(format!("head {slot} {new}"))),
+                _ => {}
+            },
             Effect::Duty(Duty::Proposed { slot, .. }) => {
                 self.proposed += 1;
                 out.push(Outcome::Log(format!("proposed {slot}")));
@@ -296,11 +305,7 @@ impl SimNode {
                     chain.finalized()
                 );
             }
-            Effect::Chain(_)
-            | Effect::Duty(_)
-            | Effect::Verdict { .. }
-            | Effect::Part(..)
-            | Effect::Fault(..) => {}
+            Effect::Duty(_) | Effect::Verdict { .. } | Effect::Part(..) | Effect::Fault(..) => {}
         }
     }
 

@@ -172,7 +172,7 @@ impl Network {
 }
 
 fn can_talk(fault: Fault, at: usize, owner: usize, peer: usize) -> bool {
-    fault != Fault::Equivocator || (peer % 2 == 0) == (at == owner)
+    fault != Fault::Equivocator || peer.is_multiple_of(2) == (at == owner)
 }
 
 /// A number that depends on seed and place only.
