@@ -110,9 +110,9 @@ impl Network for Handle {
     fn submit(&self, block: Arc<CheckedBlock>) -> Result<Submitted, AcceptError> {
         let (reply, answer) = sync_channel(1);
         let _ = self.jobs.blocking_send(Job::Submit(block, reply));
-        answer.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-            Err(AcceptError::Local(fluxd_chainstate::ChainError::Snapshot("the node stops")))
-        })
+        answer
+            .recv_timeout(PATIENCE)
+            .unwrap_or(Err(AcceptError::Local(fluxd_chainstate::ChainError::Snapshot("the node stops"))))
     }
 
     fn relay(&self, txid: TxId) {

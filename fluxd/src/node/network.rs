@@ -63,6 +63,7 @@ const PARTIAL: usize = 16;
 pub(super) const SERVERS: usize = 4;
 
 /// An order of an operator.
+#[derive(Clone, Copy)]
 pub(super) enum Order {
     Dial(SocketAddr),
     Disconnect(PeerKey),
@@ -428,7 +429,9 @@ impl Loop {
             peer.knows(Hash256(last.hash().0));
         }
         let full = list.len() >= MAX_HEADERS;
-        self.job(Job::Headers(key, list, full));
+        if !self.job(Job::Headers(key, list, full)) {
+            self.step_headers(headers::Input::Refused(key));
+        }
     }
 
     fn inventory(&mut self, key: PeerKey, items: &[Inventory]) {

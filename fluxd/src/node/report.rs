@@ -47,6 +47,9 @@ impl Reporter {
             let _ = ctx.metrics.p2p_rejected.with(&[reason]);
         }
         let _ = ctx.metrics.peer_bans.with(&[End::Misbehaved.name()]);
+        for direction in ["in", "out"] {
+            let _ = ctx.metrics.p2p_messages.with(&[direction, "version"]);
+        }
         Self {
             status: ctx.status.clone(),
             common: ctx.metrics.clone(),

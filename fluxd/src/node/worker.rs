@@ -108,7 +108,8 @@ impl Worker {
                 Ok(job) => job,
                 // Indexes catch up while nothing else is to be done.
                 Err(_) if lagging && !stop.is_set() => {
-                    lagging = self.chain.write().catch_up(CATCH_UP).map_err(|err| super::chain_report(&err))?;
+                    lagging =
+                        self.chain.write().catch_up(CATCH_UP).map_err(|err| super::chain_report(&err))?;
                     continue;
                 }
                 Err(_) => match self.next(&mut jobs, stop) {

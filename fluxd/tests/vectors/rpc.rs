@@ -16,6 +16,10 @@ use shared_vendor::{
     testing::vectors::{Cases, File},
 };
 
+/// Methods whose numbers of arguments the list has from a condition that it did not understand; the source takes these.
+const READ_FROM_SOURCE: [(&str, (usize, usize)); 3] =
+    [("getblockhashes", (2, 3)), ("gettxoutproof", (1, 2)), ("getblocktemplate", (0, 1))];
+
 /// The parity list: a served method is in it, and takes as many arguments.
 pub(crate) fn methods(file: &File<'_>, cases: &mut Cases) {
     let list = file.json();
@@ -24,6 +28,10 @@ pub(crate) fn methods(file: &File<'_>, cases: &mut Cases) {
             cases.equal(method.name, &"served", &"no method of the reference");
             continue;
         };
+        if let Some((_, source)) = READ_FROM_SOURCE.iter().find(|(name, _)| *name == method.name) {
+            cases.equal(method.name, &(method.least, method.most), source);
+            continue;
+        }
         let theirs = (entry["min_args"].as_u64(), entry["max_args"].as_u64());
         let ours = (u64::try_from(method.least).ok(), u64::try_from(method.most).ok());
         // Where the list does not know a bound, there is nothing to compare.

@@ -97,7 +97,7 @@ impl PartialTree {
         let root = walk.node(height, 0)?;
         let all_bits = walk.bit.div_ceil(8) == self.flags.len();
         (all_bits && walk.hash == self.hashes.len())
-            .then(|| Extracted { root: Hash256(root), matches: walk.matches })
+            .then_some(Extracted { root: Hash256(root), matches: walk.matches })
     }
 
     fn width(&self, height: u32) -> u64 {

@@ -18,9 +18,9 @@ pub enum Json {
     /// A text.
     Text(String),
     /// A list.
-    List(Vec<Json>),
+    List(Vec<Self>),
     /// Members in order.
-    Object(Vec<(String, Json)>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Json {
@@ -31,7 +31,7 @@ impl Json {
     }
 
     /// Adds a member; does nothing to other kinds of values.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Json>) -> &mut Self {
+    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Self>) -> &mut Self {
         if let Self::Object(members) = self {
             members.push((name.into(), value.into()));
         }
@@ -40,7 +40,7 @@ impl Json {
 
     /// Adds a member to an object that is passed on.
     #[must_use]
-    pub fn with(mut self, name: impl Into<String>, value: impl Into<Json>) -> Self {
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<Self>) -> Self {
         self.push(name, value);
         self
     }
@@ -176,8 +176,8 @@ impl From<String> for Json {
     }
 }
 
-impl From<Vec<Json>> for Json {
-    fn from(value: Vec<Json>) -> Self {
+impl From<Vec<Self>> for Json {
+    fn from(value: Vec<Self>) -> Self {
         Self::List(value)
     }
 }

@@ -137,8 +137,8 @@ async fn rpc(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    if let Err(refused) = admitted(&served, client, request.headers()) {
-        return refused;
+    if !admitted(&served, client, request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
     }
     if request.method() != Method::POST {
         let text = "JSONRPC server handles only POST requests";
@@ -184,8 +184,8 @@ async fn daemon(
     Path(method): Path<String>,
     request: Request,
 ) -> Response {
-    if let Err(refused) = admitted(&served, client, request.headers()) {
-        return refused;
+    if !admitted(&served, client, request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
     }
     if let Err(refused) = authorized(&served, request.headers()).await {
         return refused;
@@ -229,8 +229,8 @@ async fn rest_route(
     Path(path): Path<String>,
     request: Request,
 ) -> Response {
-    if let Err(refused) = admitted(&served, client, request.headers()) {
-        return refused;
+    if !admitted(&served, client, request.headers()) {
+        return StatusCode::FORBIDDEN.into_response();
     }
     let body = match http::read_body(request.into_body(), &served.limits).await {
         Ok(body) => body,
@@ -247,12 +247,9 @@ async fn rest_route(
     }
 }
 
-fn admitted(served: &Served, client: SocketAddr, headers: &HeaderMap) -> Result<(), Response> {
+fn admitted(served: &Served, client: SocketAddr, headers: &HeaderMap) -> bool {
     // A page of a browser has no business here.
-    if !served.access.allows(client.ip()) || headers.contains_key(header::ORIGIN) {
-        return Err(StatusCode::FORBIDDEN.into_response());
-    }
-    Ok(())
+    served.access.allows(client.ip()) && !headers.contains_key(header::ORIGIN)
 }
 
 async fn authorized(served: &Served, headers: &HeaderMap) -> Result<(), Response> {

@@ -17,8 +17,9 @@ use super::PeerKey;
 const ANSWER: Duration = Duration::from_secs(30);
 /// Peers that did not answer are asked again after so long.
 const AGAIN: Duration = Duration::from_secs(120);
-/// Header messages that may wait for the chain, per peer: more would let one peer fill our memory.
-const MAX_PENDING: usize = 2;
+/// Header messages that may wait for the chain, per peer: more would let one peer fill our memory. A peer that makes blocks
+/// on demand announces each of them at once.
+const MAX_PENDING: usize = 200;
 
 /// What the machine is told.
 #[derive(Debug, Clone, PartialEq, Eq)]

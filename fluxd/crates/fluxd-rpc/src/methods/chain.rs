@@ -148,7 +148,7 @@ fn progress(chain: &ChainState, now: i64) -> f64 {
     let done = entry.chain_transactions();
     let behind = now.saturating_sub(i64::from(entry.time())).max(0);
     let spacing = chain.params().pon.spacing.max(1);
-    let left = u64::try_from(behind / i64::from(spacing)).unwrap_or_default();
+    let left = u64::try_from(behind / spacing).unwrap_or_default();
     if left <= 2 {
         return 1.0;
     }

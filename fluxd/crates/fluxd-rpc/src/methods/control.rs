@@ -41,7 +41,7 @@ pub(super) const METHODS: fn() -> Vec<Method> = || {
     };
     vec![
         method("getinfo", "", "Various facts about the node.", (0, 0), info),
-        method("stop", "", "Stops the node.", (0, 0), stop),
+        method("stop", "", "Stops the node.", (0, 1), stop),
         method(
             "setmocktime",
             "timestamp",

@@ -213,7 +213,9 @@ fn ban(context: &Context, args: &Args) -> Result<Json> {
             return Err(RpcError::new(error::NODE_ALREADY_ADDED, "Error: Invalid IP/Subnet"));
         }
         ("add", Ok(subnet)) => {
-            if bans.has(&subnet) {
+            // One address is banned also by a network that holds it.
+            let single = text.parse::<std::net::IpAddr>().ok();
+            if single.map_or_else(|| bans.has(&subnet), |ip| bans.is_banned(ip, context.now())) {
                 return Err(RpcError::new(error::NODE_ALREADY_ADDED, "Error: IP/Subnet already banned"));
             }
             let length = if args.has(2) { args.int64(2)? } else { 0 };
