@@ -35,7 +35,7 @@ use tempfile::TempDir;
 const NODES: u32 = 4000;
 const PER_BLOCK: u32 = 58;
 /// Blocks before the busy ones.
-const QUIET: u32 = 211;
+const QUIET: u32 = 217;
 
 fn replay_blocks() -> u32 {
     env::var("REPLAY_BLOCKS").ok().and_then(|text| text.parse().ok()).unwrap_or(1000)

@@ -233,6 +233,8 @@ impl Lab {
                 self.add(&block);
             }
         }
+        // An address may be changed so many blocks later.
+        self.mine_to(self.chain.index().height() + 6);
         let mut turn = collaterals.iter().cycle();
         for number in 0..blocks {
             let now = u32::try_from(self.now).expect("this century");
