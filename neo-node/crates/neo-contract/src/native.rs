@@ -1,6 +1,6 @@
 //! Native contracts: what they declare at each height, what their methods do, what they do to every block.
 //!
-//! A method that calls another contract leaves [`Step`]s behind, which run when that contract has returned; nothing
+//! A method that calls another contract leaves steps behind, which run when that contract has returned; nothing
 //! recurses. Mirrors `Native/NativeContract.cs`, the attributes of its subclasses, and `ContractTask.cs`.
 
 mod arguments;
