@@ -1,0 +1,98 @@
+//! What the daemon tests share: starting nodes of the network of one validator, asking them, waiting for a condition.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use shared_vendor::{
+    clock::{Clock, SystemClock, Time},
+    testing::node::{self, PATIENCE, TestNode},
+};
+
+/// The binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_neo-node");
+
+/// Constants of the network, with a short block time.
+const NETWORK: [&str; 6] = [
+    "--config",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/ops/devnet/devnet.toml"),
+    "--protocol-block-time",
+    "100ms",
+    "--p2p-min",
+    "1",
+];
+
+/// The key of its validator.
+const VALIDATOR: [&str; 4] = [
+    "--consensus-wallet",
+    concat!(env!("CARGO_MANIFEST_DIR"), "/ops/devnet/validator.json"),
+    "--consensus-password",
+    "devnet",
+];
+
+/// Runs one verb and returns exit code, stdout and stderr.
+pub(crate) fn verb(dir: &Path, args: &[&str]) -> (i32, String, String) {
+    let output = node::run(BINARY, dir, args);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// Starts a node that follows.
+pub(crate) fn follower(dir: &Path, args: &[&str]) -> TestNode {
+    let mut node = TestNode::start(BINARY, dir, &[&NETWORK, args].concat());
+    node.ready();
+    node
+}
+
+/// Starts the node that makes the blocks.
+pub(crate) fn validator(dir: &Path, args: &[&str]) -> TestNode {
+    follower(dir, &[&VALIDATOR, args].concat())
+}
+
+/// Calls a method over HTTP; `None` while the node does not answer.
+pub(crate) fn call(address: SocketAddr, method: &str, params: &Value) -> Option<Value> {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body.as_bytes()).ok()?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).ok()?;
+    let (_, body) = reply.split_once("\r\n\r\n")?;
+    serde_json::from_str(body).ok()
+}
+
+/// The result of a call.
+pub(crate) fn result(address: SocketAddr, method: &str, params: &Value) -> Value {
+    call(address, method, params).map_or(Value::Null, |mut answer| answer["result"].take())
+}
+
+/// Height of a node.
+pub(crate) fn height(address: SocketAddr) -> u64 {
+    result(address, "getblockcount", &json!([])).as_u64().map_or(0, |count| count - 1)
+}
+
+/// Waits until `look` finds something.
+pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let clock = SystemClock::default();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(clock.now().since(Time::ZERO) < PATIENCE, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until a node has reached a height.
+pub(crate) fn reach(address: SocketAddr, target: u64) {
+    wait("a height", || (height(address) >= target).then_some(()));
+}
