@@ -436,6 +436,71 @@ fn two_branches_are_verified_and_one_is_accepted() {
     assert_eq!((next.height, next.parent), (2, blocks[0].id));
 }
 
+#[test]
+fn blocks_verified_far_ahead_leave_the_same_state_as_one_by_one_and_after_reopening() {
+    let source = open(Arc::new(Memory::new()), 8);
+    let made = subnet(1);
+    let mut chain = Vec::new();
+    let txs = [
+        made.clone(),
+        sign(appoint(2, made.id, validator(1, 2 * DAY, 3)), 1),
+        sign(add_validator(3, validator(2, 2 * DAY, 2_000 * UNIT), 20_000), 1),
+        sign(delegate(4, validator(2, DAY + 60, 100 * UNIT)), 1),
+        subnet(5),
+        sign(convert(6, subnet(5).id, 40), 1),
+    ];
+    for (tx, time) in txs.into_iter().zip(START + 10..) {
+        source.issue(tx, Wall::from_secs(time)).unwrap();
+        chain.push(step(&source, time));
+    }
+    // The L1 validator runs out of funds, then stakers end and are refused a reward.
+    let mut time = START + 16;
+    while time < START + 3 * DAY {
+        match source.wanted(Wall::from_secs(time)) {
+            Wanted::Later(next) => time = next.as_secs(),
+            Wanted::Nothing => break,
+            Wanted::Block => {
+                let block = step(&source, time);
+                if let Some([preferred, _]) = source.options(&block).unwrap() {
+                    source.verify(&preferred, &context(time)).unwrap();
+                    source.accept(preferred.id).unwrap();
+                    source.set_preference(preferred.id).unwrap();
+                    chain.extend([block, preferred]);
+                } else {
+                    chain.push(block);
+                }
+            }
+        }
+    }
+    assert_eq!(source.read(|state| state.primary_validators().count()), 1);
+    let store: Arc<dyn Database> = Arc::new(Memory::new());
+    let ahead = PlatformVm::open(Arc::clone(&store), config(), &genesis(8).bytes()).unwrap();
+    for block in &chain {
+        ahead.verify(block, &context(time)).unwrap();
+    }
+    for block in &chain {
+        ahead.accept(block.id).unwrap();
+    }
+    let view = |vm: &PlatformVm| {
+        let owners = [address(1)].into();
+        let utxos = vm.read(|state| state.utxos_of(&owners, None, 999).unwrap()).utxos;
+        let mut utxos: Vec<_> = utxos.iter().map(avalanche_codec::marshal).collect();
+        utxos.sort();
+        let height = vm.last_accepted().unwrap().height;
+        let sets: Vec<_> = [CHAIN_ID, made.id, subnet(5).id]
+            .into_iter()
+            .flat_map(|subnet| (0..=height).map(move |height| (subnet, height)))
+            .map(|(subnet, height)| vm.validators_at(height, subnet).unwrap())
+            .collect();
+        let numbers = vm.read(|state| (*state.scalars(), state.draft().supply(CHAIN_ID)));
+        (height, utxos, sets, numbers)
+    };
+    let expected = view(&source);
+    assert_eq!(view(&ahead), expected);
+    drop(ahead);
+    assert_eq!(view(&PlatformVm::open(store, config(), &genesis(8).bytes()).unwrap()), expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
     #[test]
