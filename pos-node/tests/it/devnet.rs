@@ -183,8 +183,8 @@ fn a_validator_that_runs_twice_is_slashed() {
     let a = start(home.path(), "a", &genesis, "0..4", &[]);
     let seed = [a.address("p2p")];
     let b = start(home.path(), "b", &genesis, "4..8", &seed);
-    // the same keys with a record of their own, far from the first: two votes for one duty sooner or later
-    let c = start(home.path(), "c", &genesis, "7..8", &seed);
+    // the same key with a record of its own, and another text in its blocks: two blocks for one slot
+    let c = start_with(home.path(), "c", &genesis, "7..8", &seed, &["--validator-graffiti", "twin"]);
     let slashed = |address| {
         let list = rpc(address, "validator_list", &json!([]));
         let all = list["result"].as_array().unwrap().clone();
