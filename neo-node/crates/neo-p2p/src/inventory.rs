@@ -92,11 +92,12 @@ impl Inventory {
             }
             let room = self.tasks.len() < MAX_TASKS;
             match self.tasks.get_mut(&hash) {
-                Some(task) => {
-                    if task.asked != id && task.others.len() < MAX_OWNERS && !task.others.contains(&id) {
-                        task.others.push_back(id);
-                    }
+                Some(task)
+                    if task.asked != id && task.others.len() < MAX_OWNERS && !task.others.contains(&id) =>
+                {
+                    task.others.push_back(id);
                 }
+                Some(_) => {}
                 None if room => {
                     self.begin(now, hash, hashes.kind, id, VecDeque::new());
                     wanted.push(hash);
@@ -104,7 +105,7 @@ impl Inventory {
                 None => {}
             }
         }
-        ask(id, hashes.kind, wanted, out);
+        ask(id, hashes.kind, &wanted, out);
     }
 
     fn begin(
@@ -126,13 +127,13 @@ impl Inventory {
             let Some(mut task) = self.tasks.remove(&hash) else { continue };
             if let Some(next) = task.others.pop_front() {
                 self.begin(now, hash, task.kind, next, task.others);
-                ask(next, task.kind, vec![hash], out);
+                ask(next, task.kind, &[hash], out);
             }
         }
     }
 }
 
-fn ask(id: PeerId, kind: InventoryKind, hashes: Vec<UInt256>, out: &mut Vec<Ask>) {
+fn ask(id: PeerId, kind: InventoryKind, hashes: &[UInt256], out: &mut Vec<Ask>) {
     for part in hashes.chunks(MAX_HASHES) {
         out.push(Ask(id, Message::GetData(Box::new(Hashes { kind, hashes: part.to_vec() }))));
     }
@@ -167,7 +168,7 @@ impl Machine for Inventory {
                     self.processed.remove(hash);
                 }
                 for id in peers {
-                    ask(id, hashes.kind, hashes.hashes.clone(), out);
+                    ask(id, hashes.kind, &hashes.hashes, out);
                 }
             }
             Input::Gone(id) => {
