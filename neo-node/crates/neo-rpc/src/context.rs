@@ -151,6 +151,7 @@ pub(crate) fn failed(err: &dyn std::error::Error) -> Error {
 }
 
 /// A reader of native state failed.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 pub(crate) fn engine(err: EngineError) -> Error {
     failed(&err)
 }

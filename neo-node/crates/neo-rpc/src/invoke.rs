@@ -34,7 +34,7 @@ const MAX_SCRIPT: usize = 65_535;
 pub(crate) fn run_script<S: Store>(
     ctx: &Context,
     store: &S,
-    script: Vec<u8>,
+    script: &[u8],
     signers: Signers,
 ) -> Result<Value, Error> {
     let settings = ctx.settings();
@@ -47,7 +47,7 @@ pub(crate) fn run_script<S: Store>(
         timestamp: tip.body().timestamp.saturating_add(block_time.into()),
         nonce: 0,
     };
-    let container = transaction(script.clone(), signers, block.index);
+    let container = transaction(script.to_vec(), signers, block.index);
     let environment = Environment {
         settings: settings.clone(),
         trigger: Trigger::Application,
@@ -57,9 +57,9 @@ pub(crate) fn run_script<S: Store>(
         gas_limit: ctx.options.max_gas,
     };
     let mut vm = Application::engine(environment, store).map_err(engine)?;
-    let loaded = load_script(&mut vm, Script::new(script.clone()), CallFlags::ALL);
+    let loaded = load_script(&mut vm, Script::new(script), CallFlags::ALL);
     let exception = loaded.err().map(|fault| fault.to_string());
-    Ok(finish(ctx, vm, &script, exception))
+    Ok(finish(ctx, vm, script, exception))
 }
 
 /// Asks a contract whether it agrees, with these arguments.
@@ -67,7 +67,7 @@ pub(crate) fn run_verify<S: Store>(
     ctx: &Context,
     store: &S,
     contract: ContractState,
-    arguments: Vec<u8>,
+    arguments: &[u8],
     parameters: usize,
     signers: Signers,
 ) -> Result<Value, Error> {
@@ -91,10 +91,10 @@ pub(crate) fn run_verify<S: Store>(
     let mut vm = Application::engine(environment, store).map_err(engine)?;
     let mut loaded = load_contract_method(&mut vm, contract, &method, CallFlags::READ_ONLY);
     if loaded.is_ok() && !arguments.is_empty() {
-        loaded = load_script(&mut vm, Script::new(arguments.clone()), CallFlags::NONE);
+        loaded = load_script(&mut vm, Script::new(arguments), CallFlags::NONE);
     }
     let exception = loaded.err().map(|fault| fault.to_string());
-    let mut shown = finish(ctx, vm, &arguments, exception);
+    let mut shown = finish(ctx, vm, arguments, exception);
     if arguments.is_empty() {
         shown["script"] = Value::Null;
     }

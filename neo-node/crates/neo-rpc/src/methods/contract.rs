@@ -117,14 +117,14 @@ fn function(ctx: &Context, state: &impl Store, given: &Params, first: usize) -> 
     let signers = params::signers(given, at(3), ctx.version())?;
     let script = ScriptBuilder::default().call(&contract.hash, method, &arguments).finish();
     invoke::check_size(&script)?;
-    invoke::run_script(ctx, state, script, signers)
+    invoke::run_script(ctx, state, &script, signers)
 }
 
 fn script(ctx: &Context, state: &impl Store, given: &Params, first: usize) -> Result<Value, Error> {
     let script = params::bytes(given, first, "script")?;
     let signers = params::signers(given, first.saturating_add(1), ctx.version())?;
     invoke::check_size(&script)?;
-    invoke::run_script(ctx, state, script, signers)
+    invoke::run_script(ctx, state, &script, signers)
 }
 
 fn verify(ctx: &Context, state: &impl Store, given: &Params, first: usize) -> Result<Value, Error> {
@@ -135,7 +135,7 @@ fn verify(ctx: &Context, state: &impl Store, given: &Params, first: usize) -> Re
     for argument in arguments.iter().rev() {
         builder.push(argument);
     }
-    invoke::run_verify(ctx, state, contract, builder.finish(), arguments.len(), signers)
+    invoke::run_verify(ctx, state, contract, &builder.finish(), arguments.len(), signers)
 }
 
 fn traverse(ctx: &Context, given: &Params) -> Result<Value, Error> {

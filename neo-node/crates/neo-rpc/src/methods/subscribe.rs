@@ -115,7 +115,7 @@ fn chain_events(stream: Stream, executed: &Executed, filter: &Value, version: u8
     match stream {
         Stream::Block | Stream::Header => {
             let body = header.body();
-            let wanted = is(filter, "primary", body.primary.into())
+            let wanted = is(filter, "primary", body.primary)
                 && filter["since"].as_u64().is_none_or(|since| u64::from(body.index) >= since)
                 && filter["till"].as_u64().is_none_or(|till| u64::from(body.index) <= till);
             let shown = if stream == Stream::Block {
@@ -151,8 +151,7 @@ fn notifications(executed: &Executed, filter: &Value) -> Vec<Value> {
         .filter(|(_, execution)| execution.halted)
         .flat_map(|(hash, execution)| execution.notifications.iter().map(move |sent| (*hash, sent)));
     let wanted = |(_, sent): &(UInt256, &LogNotification)| {
-        is(filter, "contract", sent.contract.to_string().into())
-            && is(filter, "name", sent.name.clone().into())
+        is(filter, "contract", sent.contract.to_string()) && is(filter, "name", sent.name.clone())
     };
     of_block(Trigger::OnPersist)
         .chain(of_transactions)
@@ -177,8 +176,8 @@ fn executions(executed: &Executed, filter: &Value) -> Vec<Value> {
         let mut shown = Map::new();
         shown.insert("container".to_owned(), container.to_string().into());
         shown.extend(render::object(state::execution(execution)));
-        let wanted = is(filter, "state", shown["vmstate"].clone())
-            && is(filter, "container", container.to_string().into());
+        let wanted =
+            is(filter, "state", shown["vmstate"].clone()) && is(filter, "container", container.to_string());
         wanted.then_some(Value::Object(shown))
     };
     all.into_iter().filter_map(show).collect()
@@ -190,7 +189,7 @@ fn pool_event(event: &PoolEvent, filter: &Value, version: u8) -> Vec<Value> {
         PoolEvent::Removed(tx, _) => ("removed", tx),
         PoolEvent::Rebroadcast(_) => return Vec::new(),
     };
-    if !wants_transaction(filter, tx) || !is(filter, "type", kind.into()) {
+    if !wants_transaction(filter, tx) || !is(filter, "type", kind) {
         return Vec::new();
     }
     vec![json!({ "type": kind, "transaction": render::transaction(tx, version) })]
@@ -203,6 +202,6 @@ fn wants_transaction(filter: &Value, tx: &Transaction) -> bool {
 }
 
 /// A filter that does not name a member takes everything.
-fn is(filter: &Value, name: &str, value: Value) -> bool {
-    filter[name].is_null() || filter[name] == value
+fn is(filter: &Value, name: &str, value: impl Into<Value>) -> bool {
+    filter[name].is_null() || filter[name] == value.into()
 }
