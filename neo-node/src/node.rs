@@ -107,7 +107,7 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>, ledger: Arc<Ledg
         validated: Arc::clone(&validated),
     };
     let seeds = resolve(&ledger.settings().seeds, p2p).await;
-    network::spawn(&ctx, Arc::clone(&ledger), Arc::clone(&admission), Arc::clone(&hub), seeds, wires);
+    network::spawn(&ctx, Arc::clone(&ledger), Arc::clone(&admission), Arc::clone(&hub), &seeds, wires);
     chain::spawn(&ctx, Arc::clone(&ledger), Arc::clone(&admission), blocks, executed.clone());
 
     let (submit_sender, submitted) = mpsc::channel(BLOCK_QUEUE);

@@ -96,7 +96,7 @@ pub(super) fn spawn<D: Daemon<Config = Config>>(
     ledger: Arc<Ledger>,
     admission: Arc<Admission>,
     hub: Arc<Hub>,
-    seeds: Vec<SocketAddr>,
+    seeds: &[SocketAddr],
     wires: Wires,
 ) {
     let Wires { events, orders, own_orders, blocks, executed, consensus, shown, validated } = wires;
@@ -192,7 +192,7 @@ impl Node {
                     let _ = peer.orders.give(Input::Close(End::Misbehaved));
                     return;
                 }
-                let client = shared_vendor::exit::escape(&peer.version.user_agent).to_string();
+                let client = shared_vendor::exit::escape(&peer.version.user_agent);
                 let direction = if peer.inbound { "in" } else { "out" };
                 tracing::info!(target: "net", address = %peer.address, direction, client, "peer connected");
                 let height = peer.version.capabilities.iter().find_map(|capability| match capability {

@@ -147,7 +147,7 @@ fn sections(sample: &Sample<'_>, waiting: usize) -> Vec<Section> {
     let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let row = |peer: &&Connection| {
         let direction = if peer.inbound { "in" } else { "out" };
-        vec![peer.address.to_string(), direction.to_owned(), escape(&peer.version.user_agent).to_string()]
+        vec![peer.address.to_string(), direction.to_owned(), escape(&peer.version.user_agent)]
     };
     vec![
         Section {
