@@ -268,3 +268,6 @@ pub const fn operation_verdict(taken: Result<(), EvidenceError>) -> Verdict {
         Err(EvidenceError::Invalid(error)) => Verdict::Reject(Rejection::Operation(error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

