@@ -1,7 +1,7 @@
 //! JSON-RPC of the node: methods, shapes and error codes of the C# node's RPC server, with neo-go's additions where they
 //! do not clash. Envelope, limits and HTTP are the shared frame's.
 //!
-//! [`render`] shows protocol values, [`params`] reads what callers send, [`script`] builds what they want to run. Not
+//! [`render`] shows protocol values, `params` reads what callers send, [`script`] builds what they want to run. Not
 //! here: rules. Methods read the ledger, ask the pool, and run scripts that change nothing.
 
 mod context;
