@@ -1,6 +1,7 @@
 //! Wiring: opens the store, binds the sockets, starts the tasks, and carries values between the state machines, the
 //! sockets, the chain and RPC. No rules and no parsing.
 
+mod bodies;
 mod dial;
 mod import;
 mod report;
@@ -23,7 +24,12 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use self::{dial::Dialler, import::Done, report::Reporter};
+use self::{
+    bodies::{BodyDesk, Out},
+    dial::Dialler,
+    import::Done,
+    report::Reporter,
+};
 use crate::{
     chain::Chain,
     codec::full::decode_full,
@@ -115,12 +121,14 @@ pub async fn start<D: Daemon<Config = Config>>(
 
     let (sync_sender, sync_receiver) = watch::channel(rpc::Sync::default());
     let (peers_sender, peers_receiver) = watch::channel(Vec::new());
+    let (bodies_sender, wanted) = mpsc::channel(EVENT_QUEUE);
     let rpc_context = rpc::Context {
         blocks: Arc::new(views::ChainBlocks(Arc::clone(&chain))),
         network: Arc::new(params.clone()),
         sync: sync_receiver,
         peers: peers_receiver,
         best: best_receiver,
+        bodies: bodies_sender,
         filters: rpc::Filters::new(rand::random()),
         clock: Arc::clone(&ctx.clock),
         client_version: format!("Rustock/{}/{}/Rust", D::VERSION, std::env::consts::OS),
@@ -138,6 +146,7 @@ pub async fn start<D: Daemon<Config = Config>>(
         store_failure,
         hub: Arc::clone(&hub),
         sync: machine,
+        bodies: BodyDesk::new(params.clone()),
         peers: BTreeMap::new(),
         scores: Scores::default(),
         dialler,
@@ -157,7 +166,7 @@ pub async fn start<D: Daemon<Config = Config>>(
         let explorer = Explorer::new(key.clone(), p2p, params.network_id, rand::random());
         spawn_discovery(&ctx, &params, explorer, socket, found_sender);
     }
-    ctx.tasks.spawn("node", |stop| node.run(events, found, done, stop));
+    ctx.tasks.spawn("node", |stop| node.run(events, found, done, wanted, stop));
     ctx.announce(&key.id().to_string(), "none needed: every method only reads", tip.number.0);
     Ok(())
 }
@@ -264,6 +273,7 @@ struct Node {
     store_failure: StoreFailure,
     hub: Arc<Hub>,
     sync: HeaderSync,
+    bodies: BodyDesk,
     peers: BTreeMap<u64, Connection>,
     scores: Scores,
     dialler: Dialler,
@@ -281,6 +291,7 @@ impl Node {
         mut events: mpsc::Receiver<Event>,
         mut found: mpsc::Receiver<discovery::udp::Event>,
         mut done: mpsc::Receiver<Done>,
+        mut wanted: mpsc::Receiver<rpc::BodyRequest>,
         stop: Stop,
     ) -> Result<(), Report> {
         let mut tick = tokio::time::interval(TICK);
@@ -291,6 +302,10 @@ impl Node {
                 Some(event) = events.recv() => self.on_event(event),
                 Some(done) = done.recv() => self.on_done(done)?,
                 Some(event) = found.recv() => self.on_discovery(event),
+                Some(request) = wanted.recv() => {
+                    let outs = self.bodies.want(self.clock.now(), request);
+                    self.carry_out(outs);
+                }
                 _ = tick.tick() => self.on_tick(),
             }
         }
@@ -331,6 +346,7 @@ impl Node {
                     self.reporter.disconnected(reason);
                     self.peers.remove(&key);
                     self.step(Input::PeerGone(key));
+                    self.on_body(bodies::Input::PeerGone(key));
                     let peer = remote.map(|remote| remote.short()).unwrap_or_default();
                     tracing::info!(target: "net", peer, %reason, "peer disconnected");
                 }
@@ -350,10 +366,40 @@ impl Node {
                     header.map_err(drop).and_then(|raw| decode_full(self.chain.params(), raw).map_err(drop))
                 {
                     let block = BlockId { hash: header.hash(), number: header.number() };
+                    self.on_body(bodies::Input::Announced(key, block.number));
                     self.step(Input::Announced(key, block));
                 }
             }
-            other => self.step(Input::Message(key, other)),
+            body @ Message::BodyResponse { .. } => self.on_body(bodies::Input::Message(key, body)),
+            other => {
+                let best = match &other {
+                    Message::Status(status) => Some(status.best.number),
+                    Message::NewBlockHashes(blocks) => blocks.iter().map(|block| block.number).max(),
+                    _ => None,
+                };
+                if let Some(number) = best {
+                    self.on_body(bodies::Input::Announced(key, number));
+                }
+                self.step(Input::Message(key, other));
+            }
+        }
+    }
+
+    fn on_body(&mut self, input: bodies::Input) {
+        let outs = self.bodies.step(self.clock.now(), input);
+        self.carry_out(outs);
+    }
+
+    fn carry_out(&mut self, outs: Vec<Out>) {
+        for out in outs {
+            match out {
+                Out::Send(key, message) => {
+                    if let Some(peer) = self.peers.get(&key) {
+                        let _ = peer.commands.try_send(Command::Send(message));
+                    }
+                }
+                Out::Fault(key) => self.on_fault(key, Fault::InvalidMessage),
+            }
         }
     }
 
@@ -385,6 +431,9 @@ impl Node {
         let now = self.clock.now();
         if self.sync.deadline().is_some_and(|deadline| deadline <= now) {
             self.step(Input::Tick);
+        }
+        if self.bodies.deadline().is_some_and(|deadline| deadline <= now) {
+            self.on_body(bodies::Input::Tick);
         }
         let outbound = self.hub.count(false);
         for (id, address) in self.dialler.due(now, outbound) {

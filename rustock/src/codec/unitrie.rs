@@ -1,9 +1,11 @@
 //! Nodes of the Unitrie (RSKIP-107), the binary trie of Rootstock since wasabi.
 //!
-//! Reads single nodes as messages carry them; walking and hashing them into a proof is in `verify::receipt`. Mirrors
-//! `Trie.fromMessage` in `co/rsk/trie/Trie.java`.
+//! Reads single nodes as messages carry them (walking and hashing them into a proof is in `verify::receipt`), and hashes
+//! the trie of a list, as blocks commit to their transactions. Mirrors `co/rsk/trie/Trie.java`.
 
 use shared_vendor::bytes::{ReadError, Reader};
+
+use super::{header::EMPTY_TRIE_ROOT, keccak::keccak256, rlp::Encoder};
 
 /// Why bytes are not a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +140,125 @@ fn var_int(reader: &mut Reader<'_>) -> Result<u64, ReadError> {
     })
 }
 
+/// A node without children is a part of its parent's message up to this size.
+const MAX_EMBEDDED: usize = 44;
+/// Longer values are stored beside the trie.
+const MAX_SHORT_VALUE: usize = 32;
+
+/// Root of the trie in which each item stands under the RLP encoding of its place.
+#[must_use]
+pub fn list_root(items: &[impl AsRef<[u8]>]) -> [u8; 32] {
+    let key = |place: u64| {
+        let mut key = Encoder::new();
+        key.u64(place);
+        bits(key.as_slice()).collect()
+    };
+    let mut entries: Vec<(Vec<bool>, &[u8])> = (0..).map(key).zip(items.iter().map(AsRef::as_ref)).collect();
+    entries.sort_unstable();
+    if entries.is_empty() { EMPTY_TRIE_ROOT } else { keccak256(&[&Built::of(&entries, 0).message]) }
+}
+
+/// A node that was put together.
+struct Built {
+    message: Vec<u8>,
+    terminal: bool,
+    /// Bytes of the subtrie: messages and long values.
+    size: u64,
+}
+
+impl Built {
+    /// The node over sorted entries that share their first `depth` bits.
+    fn of(entries: &[(Vec<bool>, &[u8])], depth: usize) -> Self {
+        let rest = |(key, _): &(Vec<bool>, &[u8])| key.get(depth..).unwrap_or_default().to_vec();
+        let first = entries.first().map(rest).unwrap_or_default();
+        let last = entries.last().map(rest).unwrap_or_default();
+        let path: Vec<bool> = first.iter().zip(&last).take_while(|(a, b)| a == b).map(|(a, _)| *a).collect();
+        let end = depth.saturating_add(path.len());
+        let (here, below): (&[_], &[_]) = match entries.split_first() {
+            Some((entry, others)) if entry.0.len() == end => (std::slice::from_ref(entry), others),
+            _ => (&[], entries),
+        };
+        let split = below.partition_point(|(key, _)| key.get(end) == Some(&false));
+        let (left, right) = below.split_at(split);
+        let child =
+            |side: &[(Vec<bool>, &[u8])]| (!side.is_empty()).then(|| Self::of(side, end.saturating_add(1)));
+        let value = here.first().map(|(_, value)| *value);
+        Self::put_together(&path, child(left).as_ref(), child(right).as_ref(), value)
+    }
+
+    fn put_together(path: &[bool], left: Option<&Self>, right: Option<&Self>, value: Option<&[u8]>) -> Self {
+        let terminal = left.is_none() && right.is_none();
+        let embedded = |node: &Self| node.terminal && node.message.len() <= MAX_EMBEDDED;
+        let long = value.filter(|value| value.len() > MAX_SHORT_VALUE);
+        let flags = [
+            (5, long.is_some()),
+            (4, !path.is_empty()),
+            (3, left.is_some()),
+            (2, right.is_some()),
+            (1, left.is_some_and(embedded)),
+            (0, right.is_some_and(embedded)),
+        ];
+        let flags = flags.iter().fold(0b0100_0000, |flags, (bit, set)| flags | (u8::from(*set) << bit));
+        let mut message = vec![flags];
+        put_path(&mut message, path);
+        let mut size = 0_u64;
+        for node in left.into_iter().chain(right) {
+            size = size.saturating_add(node.size);
+            if embedded(node) {
+                message.push(u8::try_from(node.message.len()).unwrap_or(u8::MAX));
+                message.extend(&node.message);
+            } else {
+                message.extend(keccak256(&[&node.message]));
+            }
+        }
+        if !terminal {
+            put_var_int(&mut message, size);
+        }
+        match (long, value) {
+            (Some(long), _) => {
+                message.extend(keccak256(&[long]));
+                let [.., high, middle, low] = (long.len() as u64).to_be_bytes();
+                message.extend([high, middle, low]);
+                size = size.saturating_add(long.len() as u64);
+            }
+            (None, Some(short)) => message.extend(short),
+            (None, None) => {}
+        }
+        size = size.saturating_add(message.len() as u64);
+        Self { message, terminal, size }
+    }
+}
+
+fn put_path(message: &mut Vec<u8>, path: &[bool]) {
+    match path.len() as u64 {
+        0 => return,
+        length @ 1..=32 => message.extend(u8::try_from(length - 1)),
+        length @ 160..=382 => message.extend(u8::try_from(length - 128)),
+        length => {
+            message.push(0xff);
+            put_var_int(message, length);
+        }
+    }
+    let byte = |bits: &[bool]| {
+        bits.iter().zip((0..8).rev()).fold(0, |byte, (bit, at)| byte | (u8::from(*bit) << at))
+    };
+    message.extend(path.chunks(8).map(byte));
+}
+
+fn put_var_int(message: &mut Vec<u8>, value: u64) {
+    let bytes = value.to_le_bytes();
+    let length = match value {
+        0..=0xfc => 1,
+        0xfd..=0xffff => 2,
+        0x1_0000..=0xffff_ffff => 4,
+        _ => 8,
+    };
+    message.extend(
+        [0xfd, 0xfe, 0xff].iter().zip([2, 4, 8]).filter(|(_, of)| *of == length).map(|(mark, _)| *mark),
+    );
+    message.extend(bytes.iter().take(length));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -158,7 +279,39 @@ mod tests {
         assert_eq!(bits(&[255, 0xfd, 1, 0x10]), Err(NodeError::Structure));
     }
 
+    #[test]
+    fn a_list_of_two_is_the_trie_of_its_proofs() {
+        // Index 0 (key 0x80) embedded on the right, index 1 (key 0x01) on the left, by its hash when it is long.
+        let leaf = |path: u8, value: &[u8]| [&[0x50, 6, path][..], value].concat();
+        let (first, second) = (leaf(0, b"first"), leaf(0b0000_0010, b"second"));
+        let mut root = vec![0b0100_1111];
+        for leaf in [&second, &first] {
+            root.push(u8::try_from(leaf.len()).unwrap());
+            root.extend(leaf);
+        }
+        root.push(u8::try_from(first.len() + second.len()).unwrap());
+        assert_eq!(list_root(&[b"first".as_slice(), b"second"]), keccak256(&[&root]));
+        assert_eq!(list_root(&[b""; 0]), EMPTY_TRIE_ROOT);
+    }
+
     proptest! {
+        #[test]
+        fn every_item_of_a_list_can_be_reached_from_its_root(lengths in proptest::collection::vec(1..80_usize, 1..200)) {
+            let items: Vec<Vec<u8>> = (0_u8..).cycle().zip(lengths).map(|(byte, length)| vec![byte; length]).collect();
+            let mut entries: Vec<(Vec<bool>, &[u8])> = (0..)
+                .map(|place: u64| {
+                    let mut key = Encoder::new();
+                    key.u64(place);
+                    bits(key.as_slice()).collect()
+                })
+                .zip(items.iter().map(Vec::as_slice))
+                .collect();
+            entries.sort_unstable();
+            let root = Built::of(&entries, 0).message;
+            prop_assert_eq!(keccak256(&[&root]), list_root(&items));
+            Node::decode(&root).unwrap();
+        }
+
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
             let _ = Node::decode(&bytes);

@@ -8,8 +8,9 @@ mod eth;
 mod heads;
 mod network;
 mod params;
+mod transaction;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use heads::Filters;
 use serde_json::{Value, json};
@@ -17,11 +18,13 @@ use shared_vendor::{
     clock::Clock,
     rpc::{Dialect, Error, Methods},
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    codec::header::{EMPTY_TRIE_ROOT, EMPTY_UNCLES_HASH},
     params::Params as Network,
     types::{BlockHash, BlockNumber, Difficulty, Header},
+    verify::Body,
     wire::rsk::Status,
 };
 
@@ -37,6 +40,8 @@ pub struct Context {
     pub peers: watch::Receiver<Vec<PeerLine>>,
     /// Our best block as peers are told.
     pub best: watch::Receiver<Status>,
+    /// Where bodies of blocks are asked for.
+    pub bodies: mpsc::Sender<BodyRequest>,
     /// Block filters of clients.
     pub filters: Filters,
     /// For what expires.
@@ -52,6 +57,32 @@ pub struct Block {
     pub header: Header,
     /// Work of all headers up to this one. Uncles, which only bodies carry, are not counted.
     pub total_difficulty: Difficulty,
+}
+
+/// A client wants the body of a block; none comes when no peer has it.
+#[derive(Debug)]
+pub struct BodyRequest {
+    /// What the body must belong to.
+    pub header: Header,
+    /// Where it goes.
+    pub reply: oneshot::Sender<Option<Arc<Body>>>,
+}
+
+/// No client waits longer for a body.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+impl Context {
+    /// The body of a block, proven by its header; `None` when no peer sends it.
+    async fn body(&self, header: &Header) -> Option<Arc<Body>> {
+        let empty =
+            header.transactions_root() == EMPTY_TRIE_ROOT && header.uncles_hash() == EMPTY_UNCLES_HASH;
+        if empty && header.extension_data().is_none() {
+            return Some(Arc::new(Body { transactions: Vec::new(), uncles: Vec::new(), extension: None }));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.bodies.try_send(BodyRequest { header: header.clone(), reply }).ok()?;
+        tokio::time::timeout(LONGEST_WAIT, answer).await.ok()?.ok()?
+    }
 }
 
 /// Reading access to the chain.
@@ -133,14 +164,10 @@ pub const NOT_AVAILABLE: &[&str] = &[
     "eth_estimateGas",
     "eth_gasPrice",
     "eth_getBalance",
-    "eth_getBlockTransactionCountByHash",
-    "eth_getBlockTransactionCountByNumber",
     "eth_getCode",
     "eth_getFilterLogs",
     "eth_getLogs",
     "eth_getStorageAt",
-    "eth_getTransactionByBlockHashAndIndex",
-    "eth_getTransactionByBlockNumberAndIndex",
     "eth_getTransactionByHash",
     "eth_getTransactionCount",
     "eth_getTransactionReceipt",
@@ -174,6 +201,13 @@ fn method_not_found(method: &str) -> Error {
 /// A number as rskj writes quantities.
 fn quantity(value: impl std::fmt::LowerHex) -> Value {
     json!(format!("{value:#x}"))
+}
+
+/// A number of any size as rskj writes quantities.
+fn quantity_of(big_endian: &[u8]) -> Value {
+    let digits = shared_vendor::hex::encode(big_endian);
+    let digits = digits.trim_start_matches('0');
+    json!(format!("0x{}", if digits.is_empty() { "0" } else { digits }))
 }
 
 /// Bytes as rskj writes data.

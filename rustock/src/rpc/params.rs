@@ -73,6 +73,12 @@ pub(super) fn flag(params: &Params, index: usize) -> Result<bool, Error> {
     }
 }
 
+/// A place in a block, hexadecimal with prefix.
+pub(super) fn index(params: &Params, index: usize) -> Result<usize, Error> {
+    let name = text(params, index)?;
+    hex_digits(&name).and_then(|digits| usize::from_str_radix(digits, 16).ok()).ok_or_else(invalid)
+}
+
 /// Bytes in hexadecimal with prefix, as `web3_sha3` wants them.
 pub(super) fn prefixed_bytes(params: &Params, index: usize) -> Result<Vec<u8>, Error> {
     let refused = || Error::invalid_params("Parameter must be hexadecimal encoded with the '0x' prefix.");

@@ -6,7 +6,7 @@
 //! decided anew with every answer: an idle peer takes the lowest chunk that nobody works on, or one whose answer is
 //! overdue. Who delivered a header that breaks a rule, or said that it is on the chain, is told on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use shared_vendor::{
@@ -164,6 +164,8 @@ pub struct HeaderSync {
     tip: BlockId,
     peers: Peers,
     examined: VecDeque<BlockHash>,
+    /// Peers that say that our best block is not on their chain. One alone is not believed while others can be asked.
+    denying: BTreeSet<PeerKey>,
     phase: Phase,
     last_id: u64,
     wake: Option<Time>,
@@ -234,7 +236,7 @@ impl Machine for HeaderSync {
         self.now = now;
         match input {
             Input::Tick => {}
-            Input::Tip(tip) => self.tip = tip,
+            Input::Tip(tip) => self.set_tip(tip),
             Input::PeerReady(peer) => self.peers.add(now, peer),
             Input::PeerGone(peer) => self.on_gone(peer),
             Input::Announced(peer, block) => self.announced(peer, block),
@@ -261,6 +263,7 @@ impl HeaderSync {
             tip,
             peers: Peers::default(),
             examined: VecDeque::new(),
+            denying: BTreeSet::new(),
             phase: Phase::Idle,
             last_id: 0,
             wake: None,
@@ -277,6 +280,13 @@ impl HeaderSync {
             tip: self.tip,
             target: target.unwrap_or_default().max(self.tip.number),
             busy: !matches!(self.phase, Phase::Idle),
+        }
+    }
+
+    fn set_tip(&mut self, tip: BlockId) {
+        if self.tip != tip {
+            self.tip = tip;
+            self.denying.clear();
         }
     }
 
@@ -309,6 +319,7 @@ impl HeaderSync {
 
     fn on_gone(&mut self, gone: PeerKey) {
         self.peers.remove(gone);
+        self.denying.remove(&gone);
         match &mut self.phase {
             Phase::Choosing { guide, .. } | Phase::Searching { guide, .. } if guide.peer == gone => {
                 self.idle();
@@ -333,7 +344,7 @@ impl HeaderSync {
             .active(now)
             .filter_map(|(peer, known)| known.best.map(|target| Guide { peer, target }))
             .filter(|guide| guide.target.number.0 >= lowest && !self.examined.contains(&guide.target.hash))
-            .max_by_key(|guide| guide.target.number);
+            .max_by_key(|guide| (!self.denying.contains(&guide.peer), guide.target.number));
         if let Some(guide) = guide {
             let query = self.next_id();
             self.phase = Phase::Choosing { guide, query };
@@ -369,12 +380,21 @@ impl HeaderSync {
                 if expected == query =>
             {
                 let common = height == Some(BlockNumber(probe));
+                let is_tip = probe == self.tip.number.0 && high == probe.saturating_add(1);
+                if is_tip && !common && self.denying.insert(guide.peer) && self.others_may_know(now, probe) {
+                    return self.idle();
+                }
                 let (low, high) = if common { (probe, high) } else { (low, probe) };
                 let half = high.saturating_sub(low) / 2;
                 self.probe(now, guide, low, high, low.saturating_add(half), out);
             }
             _ => {}
         }
+    }
+
+    /// Somebody claims a block at this height and has not been asked whether ours is on its chain.
+    fn others_may_know(&self, now: Time, height: u64) -> bool {
+        self.peers.active(now).any(|(key, peer)| peer.claims(height) && !self.denying.contains(&key))
     }
 
     /// Asks for the hash at height `probe`, unless the highest common block is known to be `low` already.
@@ -510,7 +530,7 @@ impl HeaderSync {
 
     fn on_imported(&mut self, now: Time, job: u64, result: Imported, out: &mut Vec<Effect>) {
         if let Imported::Stored { tip, .. } = result {
-            self.tip = tip;
+            self.set_tip(tip);
         }
         let Phase::Download(download) = &mut self.phase else { return };
         let Some(Job { slots, .. }) = download.job.take_if(|running| running.number == job) else { return };

@@ -4,6 +4,7 @@
 //! carries out and answers. [`serve`] is the other side: which answer a request deserves, given a view of our chain.
 //! Mirrors `co/rsk/net/sync` and the request half of `co/rsk/net/NodeBlockProcessor.java`.
 
+pub mod bodies;
 mod chunks;
 mod headers;
 mod peers;

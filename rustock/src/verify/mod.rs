@@ -2,10 +2,11 @@
 //!
 //! [`check`] applies the rules that need only the header itself and makes a [`Checked`]; [`link`] those against its
 //! parent; [`fork_data`] those against the last 449 ancestors; [`verify`] all of them. Which branch is the chain is
-//! decided in `chain`. Mirrors the validators under `co/rsk/validators` that concern headers; rules about
-//! transactions, uncles and receipts need block bodies, which a light client does not have.
+//! decided in `chain`. Mirrors the validators under `co/rsk/validators` that concern headers; [`verify_body`]
+//! tells whether a body belongs to a header; what transactions and uncles do is not judged.
 
 mod bitcoin_tree;
+mod body;
 pub mod difficulty;
 #[cfg(test)]
 pub(crate) mod draft;
@@ -17,6 +18,7 @@ pub mod receipt;
 mod rule;
 mod sequence;
 
+pub use body::{Body, BodyError, verify_body};
 pub use fork_detection::ForkWindow;
 pub use header::{Checked, canonical, check, fork_data, link, verify};
 pub use merged_mining::{coinbase_hash, proof_of_work};

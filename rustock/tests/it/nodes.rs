@@ -55,8 +55,8 @@ pub(crate) fn rpc(address: &str, method: &str, params: &Value) -> Option<Value> 
 
 /// The height of a node's best block.
 pub(crate) fn height(address: &str) -> Option<u64> {
-    let block = rpc(address, "eth_getBlockByNumber", &json!(["latest", false]))?;
-    u64::from_str_radix(block["number"].as_str()?.strip_prefix("0x")?, 16).ok()
+    let number = rpc(address, "eth_blockNumber", &json!([]))?;
+    u64::from_str_radix(number.as_str()?.strip_prefix("0x")?, 16).ok()
 }
 
 /// Waits until `look` finds something.

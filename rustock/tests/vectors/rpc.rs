@@ -34,7 +34,10 @@ pub fn claim(file: &File<'_>) -> Option<Claim> {
 const OUT_OF_SCOPE: [(&str, &str); 4] = [
     ("no method", "strict JSON-RPC 2.0: a request without a method is invalid"),
     ("pending", "a header client builds no block"),
-    ("rsk_getRawBlockHeader", "the extension of version 1 and 2 headers travels with the body"),
+    (
+        "rsk_getRawBlockHeader",
+        "the extension of version 1 and 2 headers travels with the body, which needs a peer",
+    ),
     ("", "needs block bodies, state, a wallet, a miner or a pool"),
 ];
 
@@ -87,6 +90,7 @@ fn golden(file: &File<'_>, cases: &mut Cases) {
         sync,
         peers,
         best,
+        bodies: tokio::sync::mpsc::channel(1).0,
         filters: Filters::new(0),
         clock: Arc::new(ManualClock::default()),
         client_version: "Rustock/0.1.0/Linux/Rust/test".into(),
@@ -129,7 +133,7 @@ fn golden(file: &File<'_>, cases: &mut Cases) {
 
 fn is_refusal(error: &Value) -> bool {
     let message = error["message"].as_str().unwrap_or_default();
-    message.ends_with("does not exist/is not available") || message == "header extension not available"
+    message.ends_with("does not exist/is not available") || message == "block body not available"
 }
 
 /// Same keys and types; same values too where they cannot depend on the chain.
