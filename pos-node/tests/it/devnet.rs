@@ -17,7 +17,7 @@ use shared_vendor::{
 const BINARY: &str = env!("CARGO_BIN_EXE_pos-node");
 
 /// One call over HTTP.
-fn rpc(address: SocketAddr, method: &str, params: &Value) -> Value {
+pub(crate) fn rpc(address: SocketAddr, method: &str, params: &Value) -> Value {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

@@ -1,7 +1,7 @@
 //! Follows a chain: fetches the blocks that validators prefer, gives them to consensus when their parents are there,
 //! polls, and counts answers when the blocks they name have been issued. Mirrors `snow/engine/snowman/{engine,issuer,voter}.go`.
 //!
-//! Blocks that wait for their parents and answers that wait for blocks are [`Job`]s. What becomes runnable is put on a
+//! Blocks that wait for their parents and answers that wait for blocks are jobs. What becomes runnable is put on a
 //! stack instead of being called, so that a long chain of waiting blocks cannot exhaust the thread's stack; the order is
 //! that of nested calls.
 
