@@ -34,7 +34,7 @@ fn claim(file: &File<'_>) -> Option<Claim> {
     let (folder, _) = file.path.split_once('/')?;
     match folder {
         "core" => core_vectors::claim(file),
-        "bench" => Some(Claim::NotRun("a benchmark: run by the bench `import`")),
+        "bench" => Some(Claim::NotRun("a chain for measuring by hand: `neo-node import`, see README")),
         "chains" => chains(file),
         "manifest" | "native-csharp" => contracts::claim(file),
         "recorded" => recorded(file),

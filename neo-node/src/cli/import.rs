@@ -13,7 +13,8 @@ use std::{
 };
 
 use clap::Args;
-use neo_contract::ProtocolSettings;
+use neo_base::UInt256;
+use neo_contract::native;
 use neo_runtime::{
     CheckedBlock, Ledger, LedgerOptions, PersistError,
     acc::{AccError, BlockReader},
@@ -122,10 +123,9 @@ fn add_all(
     let last =
         blocks.start().saturating_add(blocks.count()).saturating_sub(1).min(options.to.unwrap_or(u32::MAX));
     let (sender, receiver) = sync_channel(AHEAD);
-    let (settings, tip) = (ledger.settings().clone(), ledger.tip());
     let trusts = options.trust_transactions;
     thread::scope(|scope| {
-        scope.spawn(move || read_ahead(blocks, &settings, tip.height, tip.hash, last, trusts, &sender));
+        scope.spawn(move || read_ahead(blocks, ledger, last, trusts, &sender));
         execute(ledger, &receiver, last, loaded)
     })
     .map_err(|err| {
@@ -133,15 +133,8 @@ fn add_all(
     })
 }
 
-fn read_ahead(
-    mut blocks: Blocks,
-    settings: &ProtocolSettings,
-    height: u32,
-    hash: neo_base::UInt256,
-    last: u32,
-    trusts: bool,
-    sender: &SyncSender<Read1>,
-) {
+fn read_ahead(mut blocks: Blocks, ledger: &Ledger, last: u32, trusts: bool, sender: &SyncSender<Read1>) {
+    let height = ledger.height();
     loop {
         let checked = match blocks.next_block() {
             Ok(None) => return,
@@ -150,14 +143,15 @@ fn read_ahead(
                 if index > last {
                     return;
                 }
-                if index == height && block.header.hash() != hash {
-                    Err(Failure::Fork(index))
-                } else if index <= height {
-                    continue;
+                if index <= height {
+                    match is_known(ledger, index, &block.header.hash()) {
+                        Ok(()) => continue,
+                        Err(err) => Err(err),
+                    }
                 } else if trusts {
                     Ok(CheckedBlock::trust(Arc::new(block)))
                 } else {
-                    CheckedBlock::check(settings, Arc::new(block)).map_err(Failure::from)
+                    CheckedBlock::check(ledger.settings(), Arc::new(block)).map_err(Failure::from)
                 }
             }
             Err(err) => Err(err.into()),
@@ -167,6 +161,13 @@ fn read_ahead(
             return;
         }
     }
+}
+
+/// A block that the chain has already must be the same one.
+fn is_known(ledger: &Ledger, index: u32, hash: &UInt256) -> Result<(), Failure> {
+    let view = ledger.view().map_err(|err| PersistError::Ledger(err.into()))?;
+    let stored = native::ledger::block_hash(&view, index).map_err(|err| PersistError::Ledger(err.into()))?;
+    if stored == Some(*hash) { Ok(()) } else { Err(Failure::Fork(index)) }
 }
 
 fn execute(
