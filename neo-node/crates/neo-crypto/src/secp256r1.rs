@@ -1,13 +1,20 @@
 //! secp256r1: keys, RFC 6979 signing and verification. Mirrors `Cryptography/Crypto.cs` and `ECC/ECPoint.cs`.
 //!
 //! Signatures are `r || s`, any `s` is accepted. Verification uses ring, which is several times faster than a pure
-//! Rust curve and wants the uncompressed point, so a [`PublicKey`] keeps both coordinates.
+//! Rust curve and wants the uncompressed point, so a [`PublicKey`] keeps both coordinates. Keys that have signed often
+//! get a table (`table.rs`), with which it is faster still.
+
+mod field;
+mod table;
 
 use std::{
     cmp::Ordering,
     collections::HashMap,
     fmt, hash,
-    sync::{LazyLock, PoisonError, RwLock},
+    sync::{
+        Arc, LazyLock, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use p256::{
@@ -19,6 +26,9 @@ use p256::{
     elliptic_curve::sec1::{FromSec1Point, ToSec1Point},
 };
 use zeroize::Zeroizing;
+
+use self::table::Table;
+use crate::hash::sha256;
 
 /// A private key: a number from 1 to the order of the curve less one. Wiped when dropped.
 #[derive(Clone)]
@@ -64,12 +74,42 @@ pub struct PublicKey {
     uncompressed: [u8; 65],
 }
 
-/// Points that this process has decompressed, which takes as long as half a signature: the same keys sign again and
-/// again.
-static DECOMPRESSED: LazyLock<RwLock<HashMap<[u8; 33], PublicKey>>> = LazyLock::new(RwLock::default);
+/// Keys that this process has met: the same ones sign again and again, and to decompress one takes as long as half a
+/// signature.
+static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
 
-/// Most points that are kept; beyond it all are forgotten.
-const MAX_DECOMPRESSED: usize = 8192;
+/// Most keys that are kept; beyond it all are forgotten.
+const MAX_KNOWN: usize = 8192;
+
+/// Most keys of these that have a table.
+const MAX_TABLES: usize = 64;
+
+/// As many checks as making a table takes time.
+const CHECKS_BEFORE_TABLE: usize = 16;
+
+#[derive(Debug, Default)]
+struct Known {
+    keys: HashMap<[u8; 33], Arc<KnownKey>>,
+    tables: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct KnownKey {
+    key: PublicKey,
+    checks: AtomicUsize,
+    table: OnceLock<Option<Table>>,
+}
+
+/// What is known of a key that may have a table, or gets one now.
+fn with_table(key: &[u8; 33]) -> Option<Arc<KnownKey>> {
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    let found = known.keys.get(key)?;
+    if found.table.get().is_some() {
+        return Some(found.clone());
+    }
+    let deserves = found.checks.fetch_add(1, Relaxed) == CHECKS_BEFORE_TABLE;
+    (deserves && known.tables.fetch_add(1, Relaxed) < MAX_TABLES).then(|| found.clone())
+}
 
 impl PublicKey {
     /// Decodes 33 bytes (compressed) or 65 bytes (uncompressed); `None` when they are no point of the curve.
@@ -81,16 +121,16 @@ impl PublicKey {
             _ => return None,
         }
         let compressed: [u8; 33] = bytes.try_into().ok()?;
-        let known = DECOMPRESSED.read().unwrap_or_else(PoisonError::into_inner).get(&compressed).copied();
-        if known.is_some() {
-            return known;
+        if let Some(known) = KNOWN.read().unwrap_or_else(PoisonError::into_inner).keys.get(&compressed) {
+            return Some(known.key);
         }
         let key = Self::decode(bytes)?;
-        let mut known = DECOMPRESSED.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_DECOMPRESSED {
-            known.clear();
+        let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+        if known.keys.len() >= MAX_KNOWN {
+            *known = Known::default();
         }
-        known.insert(compressed, key);
+        let (checks, table) = (AtomicUsize::new(0), OnceLock::new());
+        known.keys.insert(compressed, Arc::new(KnownKey { key, checks, table }));
         Some(key)
     }
 
@@ -118,6 +158,11 @@ impl PublicKey {
     /// True when `signature` (`r || s`) signs SHA-256 of `message` under this key.
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        let known = with_table(&self.to_bytes());
+        let table = known.as_ref().map(|known| known.table.get_or_init(|| Table::of_key(&self.uncompressed)));
+        if let Some(Some(table)) = table {
+            return table.verify(&sha256(message), signature);
+        }
         ring::signature::UnparsedPublicKey::new(&ring::signature::ECDSA_P256_SHA256_FIXED, self.uncompressed)
             .verify(message, signature)
             .is_ok()
@@ -202,6 +247,21 @@ mod tests {
         }
         assert!(!public.verify(b"message", &[0; 64]));
         assert!(!public.verify(b"message", &[0xff; 64]));
+    }
+
+    #[test]
+    fn a_key_with_a_table_judges_as_one_without() {
+        let signer = key(11);
+        let public = PublicKey::from_bytes(&signer.public_key().to_bytes()).expect("a point");
+        for round in 0..60_u8 {
+            let message = [round; 40];
+            let mut signature = signer.sign(&message);
+            assert!(public.verify(&message, &signature), "{round}");
+            signature[usize::from(round)] ^= 1;
+            assert!(!public.verify(&message, &signature), "{round}");
+        }
+        assert!(with_table(&public.to_bytes()).is_some_and(|known| known.table.get().is_some()));
+        assert!(!public.verify(&[1; 40], &[0; 64]) && !public.verify(&[1; 40], &[0xff; 64]));
     }
 
     #[test]
