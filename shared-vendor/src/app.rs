@@ -61,6 +61,7 @@ mod watch;
 
 use std::{
     ffi::OsString,
+    io::{self, IsTerminal},
     net::Ipv4Addr,
     ops::Deref,
     path::{Path, PathBuf},
@@ -495,14 +496,24 @@ fn run_command_line<D: Daemon>(args: Vec<OsString>) -> Result<Exit, Report> {
                 let common = load(flags, config)?.common;
                 loop {
                     let (text, met) = cli::status(common.ops_addr, json, check.as_deref())?;
-                    cli::print(&text)?;
+                    // Home and clear: the view is drawn in place, where there is a screen.
+                    let clear = if watch && io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+                    cli::print(&format!("{clear}{text}"))?;
                     if !watch {
                         return Ok(if met { Exit::Clean } else { Exit::Failed });
                     }
                     std::thread::sleep(std::time::Duration::from_secs(2));
                 }
             }
-            Verb::Rpc { list: true, .. } => cli::methods(load(flags, config)?.common.ops_addr)?,
+            Verb::Rpc { list: true, .. } => cli::methods(&D::openrpc()),
+            Verb::Rpc { help: true, method: None, .. } => {
+                cli::help(parser::<D>(), &["rpc".to_owned()]).unwrap_or_default()
+            }
+            Verb::Rpc { help: true, method: Some(method), .. } => cli::method_help(&D::openrpc(), &method)
+                .ok_or_else(|| {
+                    Report::new(exit::BAD_USAGE, format!("no method is called `{method}`"))
+                        .advice(format!("`{} rpc --list` names them all", D::NAME))
+                })?,
             Verb::Rpc { method, params, raw, url, .. } => {
                 let loaded = load(flags, config)?;
                 let cookie = loaded.network_dir().join(COOKIE);

@@ -3,6 +3,7 @@
 
 pub mod doctor;
 mod remote;
+mod view;
 
 use std::{
     ffi::OsString,
@@ -13,7 +14,7 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-pub use remote::{methods, rpc, status};
+pub use remote::{method_help, methods, rpc, status};
 
 use crate::{
     config::{Entry, Key, Listen, Literal, Origin},
@@ -120,9 +121,10 @@ pub enum Verb {
         watch: bool,
     },
     /// Call a method of the running node
+    #[command(disable_help_flag = true)]
     Rpc {
         /// Method name
-        #[arg(required_unless_present = "list")]
+        #[arg(required_unless_present_any = ["list", "help"])]
         method: Option<String>,
         /// Parameters: JSON; bare words become strings
         #[arg(allow_negative_numbers = true)]
@@ -133,9 +135,12 @@ pub enum Verb {
         /// Where the node is, instead of its configured address
         #[arg(long, value_name = "URL")]
         url: Option<String>,
-        /// List the methods of the running node
+        /// List the methods
         #[arg(long)]
         list: bool,
+        /// Print help, with a method the help on that method
+        #[arg(short, long)]
+        help: bool,
     },
     /// Check disk, memory, clock, ports and permissions before a start
     Doctor,

@@ -144,14 +144,6 @@ impl Report {
         }))
     }
 
-    /// What a daemon answers to `run` before it can follow its chain.
-    #[must_use]
-    pub fn not_built(daemon: &str) -> Self {
-        Self::new(NOT_BUILT, format!("{daemon} cannot follow its chain yet: this part is not built"))
-            .state("nothing was opened or written")
-            .advice(format!("see {daemon}/README.md for what exists"))
-    }
-
     /// Where it happened: a file and line, a path, an address.
     #[must_use]
     pub fn at(mut self, place: impl Into<String>) -> Self {

@@ -6,6 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use ureq::Agent;
 
+use super::view;
 use crate::{
     config::Listen,
     exit::{self, Report},
@@ -50,7 +51,7 @@ pub fn status(ops: Listen, json: bool, check: Option<&str>) -> Result<(String, b
         _ => {
             let document = document(ops)?;
             let synced = document.get("phase").and_then(Value::as_str) == Some("synced");
-            let text = if json { format!("{document:#}\n") } else { lines("", &document) };
+            let text = if json { format!("{document:#}\n") } else { view::view(&document) };
             Ok(if check.is_some() { (format!("synced: {synced}\n"), synced) } else { (text, true) })
         }
     }
@@ -72,23 +73,6 @@ fn document(ops: Listen) -> Result<Value, Report> {
         .at(url)
         .because(&err)
     })
-}
-
-/// A document as `path: value` lines.
-fn lines(path: &str, value: &Value) -> String {
-    match value {
-        Value::Object(map) => map
-            .iter()
-            .map(|(key, value)| {
-                lines(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, value)
-            })
-            .collect(),
-        Value::Null => String::new(),
-        Value::Array(items) if items.is_empty() => String::new(),
-        Value::String(text) if text.is_empty() => String::new(),
-        Value::String(text) => format!("{path}: {}\n", exit::escape(text)),
-        other => format!("{path}: {other}\n"),
-    }
 }
 
 /// Calls a method and returns what to print: the result as JSON (a text bare), or with `raw` the reply as received.
@@ -138,22 +122,48 @@ pub fn rpc(
     })
 }
 
-/// Names and summaries of the methods of the running node.
-///
-/// # Errors
-/// The node does not answer.
-pub fn methods(ops: Listen) -> Result<String, Report> {
-    let url = url(ops, "/openrpc.json");
-    let document: Value = serde_json::from_str(&get(&url)?.1).map_err(|err| {
-        Report::new(exit::NOT_REACHABLE, "the answer is not an OpenRPC document").at(url).because(&err)
-    })?;
-    let methods = document.get("methods").and_then(Value::as_array).cloned().unwrap_or_default();
-    let field =
-        |method: &Value, name: &str| method.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Ok(methods
+/// Names and summaries of the methods in an OpenRPC document.
+#[must_use]
+pub fn methods(document: &Value) -> String {
+    entries(document, "methods").iter().map(|method| entry(method, 0)).collect()
+}
+
+/// What an OpenRPC document says of a method and its parameters, if it has that method.
+#[must_use]
+pub fn method_help(document: &Value, name: &str) -> Option<String> {
+    let method = entries(document, "methods").iter().find(|method| text(method, "name") == name)?;
+    let optional = |param: &Value| param.get("required").and_then(Value::as_bool) != Some(true);
+    let params = entries(method, "params");
+    let words: String = params
         .iter()
-        .map(|method| format!("{:<40} {}\n", field(method, "name"), field(method, "summary")))
-        .collect())
+        .map(|param| {
+            if optional(param) {
+                format!(" [{}]", text(param, "name"))
+            } else {
+                format!(" {}", text(param, "name"))
+            }
+        })
+        .collect();
+    let help: String = params.iter().map(|param| entry(param, 2)).collect();
+    Some(format!(
+        "{name}{words}\n\n{}\n{}{help}",
+        text(method, "summary"),
+        if params.is_empty() { "" } else { "\nParameters:\n" }
+    ))
+}
+
+/// A name and its summary or description, in two columns.
+fn entry(value: &Value, indent: usize) -> String {
+    let help = [text(value, "summary"), text(value, "description")].concat();
+    format!("{:indent$}{:<40} {help}\n", "", text(value, "name"))
+}
+
+fn entries<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// JSON where it is JSON, else the word itself.
@@ -170,6 +180,20 @@ mod tests {
         assert_eq!(param("latest"), json!("latest"));
         assert_eq!(param("0x10"), json!("0x10"));
         assert_eq!(param("{\"a\":[1,true]}"), json!({"a": [1, true]}));
+    }
+
+    #[test]
+    fn a_method_is_explained_by_the_document() {
+        let params = json!([
+            { "name": "block", "description": "height or tag", "required": true },
+            { "name": "full", "description": "whole transactions" },
+        ]);
+        let document = json!({ "methods": [{ "name": "get", "summary": "A block.", "params": params }, { "name": "stop" }] });
+        let help = method_help(&document, "get").unwrap();
+        assert!(help.starts_with("get block [full]\n\nA block.\n\nParameters:\n  block "), "{help}");
+        assert_eq!(method_help(&document, "stop").unwrap(), "stop\n\n\n");
+        assert_eq!(method_help(&document, "nothing"), None);
+        assert_eq!(methods(&document).lines().count(), 2);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The operations server: health, metrics, status page. It has its own thread and runtime, so that it answers while the
 //! daemon is busy, and it only reads: the daemon writes what it knows into a [`StatusCell`].
 
-mod page;
+pub(crate) mod page;
 mod status;
 
 use std::{

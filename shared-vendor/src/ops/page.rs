@@ -131,7 +131,8 @@ fn sparkline(history: &[u64]) -> Option<String> {
     (history.len() > 1).then(|| history.iter().enumerate().map(point).collect::<Vec<_>>().join(" "))
 }
 
-fn duration(seconds: u64) -> String {
+/// Seconds in the largest two units.
+pub(crate) fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
@@ -140,7 +141,8 @@ fn duration(seconds: u64) -> String {
     }
 }
 
-fn bytes(count: u64) -> String {
+/// A size in binary units.
+pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut whole, mut rest, mut unit) = (count, 0, 0);
     while whole >= 1024 && unit + 1 < UNITS.len() {
