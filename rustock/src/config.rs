@@ -1,7 +1,11 @@
 //! Settings of this daemon, beside those that every daemon has.
 
+mod hocon;
+mod rskj;
+
 use std::{net::SocketAddr, str::FromStr};
 
+pub use rskj::{NodeConf, define};
 use shared_vendor::config::{Kind, Listen, Setting};
 
 use crate::rlpx::NodeId;
@@ -23,6 +27,13 @@ shared_vendor::settings! {
         ws: Option<Listen> = ["rpc.ws-addr"],
         /// Web pages that may ask RPC, as http://example.org.
         rpc_origins: Vec<String> = ["rpc.allowed-origins"],
+        /// A full node that is asked for receipts and logs, as http://127.0.0.1:4454; every answer is proven before it is
+        /// passed on.
+        upstream: Option<Url> = ["rpc.upstream"],
+        /// Work above a block, in blocks of the present difficulty, that makes it `safe`.
+        safe: u64 = ["finality.safe", "120"],
+        /// Work above a block, in blocks of the present difficulty, that makes it `finalized`.
+        finalized: u64 = ["finality.finalized", "4000"],
     }
 }
 
@@ -54,6 +65,23 @@ impl Setting for Enode {
     fn parse(texts: &[String]) -> Result<Self, String> {
         match texts {
             [text] => text.parse().map_err(|err| format!("{}: {err}", Self::KIND.name)),
+            _ => Err(Self::KIND.name.to_owned()),
+        }
+    }
+}
+
+/// The address of a node's JSON-RPC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url(pub String);
+
+impl Setting for Url {
+    const KIND: Kind = Kind::text("an address such as http://127.0.0.1:4444");
+
+    fn parse(texts: &[String]) -> Result<Self, String> {
+        match texts {
+            [text] if text.strip_prefix("http://").is_some_and(|rest| !rest.is_empty()) => {
+                Ok(Self(text.clone()))
+            }
             _ => Err(Self::KIND.name.to_owned()),
         }
     }

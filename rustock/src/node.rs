@@ -4,6 +4,7 @@
 mod bodies;
 mod dial;
 mod import;
+mod latency;
 mod report;
 mod views;
 
@@ -28,11 +29,12 @@ use self::{
     bodies::{BodyDesk, Out},
     dial::Dialler,
     import::Done,
-    report::Reporter,
+    latency::Latencies,
+    report::{Observed, Reporter},
 };
 use crate::{
     chain::Chain,
-    codec::full::decode_full,
+    codec::{full::decode_full, hash_for_merged_mining},
     config::Config,
     discovery::{self, Explorer},
     metrics::Metrics,
@@ -41,12 +43,13 @@ use crate::{
         score::{Event as ScoreEvent, Scores},
         transport::{self, Command, Connection, Event, Hub},
     },
-    params::Params,
+    params::{FORK_DETECTION_WINDOW, Params},
     rlpx::NodeKey,
     rpc,
     store::StoreError,
     sync::{Effect, Fault, HeaderSync, Input, serve},
-    types::{BlockHash, BlockNumber, Timestamp},
+    types::{BlockHash, BlockNumber, Header, Timestamp},
+    verify::{self, finality::Thresholds},
     wire::{
         p2p::Reason,
         rsk::{BlockId, Message, Status},
@@ -122,23 +125,35 @@ pub async fn start<D: Daemon<Config = Config>>(
     let (sync_sender, sync_receiver) = watch::channel(rpc::Sync::default());
     let (peers_sender, peers_receiver) = watch::channel(Vec::new());
     let (bodies_sender, wanted) = mpsc::channel(EVENT_QUEUE);
+    let (orders_sender, orders) = mpsc::channel(EVENT_QUEUE);
+    let metrics = Metrics::register(&ctx.registry);
+    let thresholds = Thresholds { safe: ctx.config.safe, finalized: ctx.config.finalized };
+    let finality = Arc::new(rpc::Finality::new(thresholds));
+    let blocks: Arc<dyn rpc::Blocks> = Arc::new(views::ChainBlocks(Arc::clone(&chain)));
+    let forks = Arc::new(rpc::ForkMonitor::default());
     let rpc_context = rpc::Context {
-        blocks: Arc::new(views::ChainBlocks(Arc::clone(&chain))),
+        blocks: Arc::clone(&blocks),
         network: Arc::new(params.clone()),
         sync: sync_receiver,
         peers: peers_receiver,
         best: best_receiver,
         bodies: bodies_sender,
+        orders: orders_sender,
+        prover: ctx.config.upstream.as_ref().map(|url| {
+            rpc::Prover::new(Arc::new(rpc::upstream::Http::new(&url.0)), metrics.upstream.clone())
+        }),
+        relayed: rpc::Relayed::default(),
+        finality: Arc::clone(&finality),
+        forks: Arc::clone(&forks),
         filters: rpc::Filters::new(rand::random()),
         clock: Arc::clone(&ctx.clock),
         client_version: format!("Rustock/{}/{}/Rust", D::VERSION, std::env::consts::OS),
     };
-    serve_rpc(&ctx, rpc_listener, ws_listener, rpc_context);
+    serve_rpc(&ctx, rpc_listener, ws_listener, rpc_context)?;
 
     let dialler = Dialler::new(&ctx.config.peers, ctx.config.dial, transport::system_random());
     let tip = chain.tip();
     let machine = HeaderSync::new(BlockId { hash: tip.hash, number: tip.number });
-    let metrics = Metrics::register(&ctx.registry);
     let reporter = Reporter::new(&ctx, (tip, tip_time), metrics.clone(), sync_sender, peers_sender);
     let (done_sender, done) = mpsc::channel(4);
     let node = Node {
@@ -147,6 +162,10 @@ pub async fn start<D: Daemon<Config = Config>>(
         hub: Arc::clone(&hub),
         sync: machine,
         bodies: BodyDesk::new(params.clone()),
+        blocks,
+        finality,
+        forks,
+        latencies: Latencies::default(),
         peers: BTreeMap::new(),
         scores: Scores::default(),
         dialler,
@@ -166,8 +185,8 @@ pub async fn start<D: Daemon<Config = Config>>(
         let explorer = Explorer::new(key.clone(), p2p, params.network_id, rand::random());
         spawn_discovery(&ctx, &params, explorer, socket, found_sender);
     }
-    ctx.tasks.spawn("node", |stop| node.run(events, found, done, wanted, stop));
-    ctx.announce(&key.id().to_string(), "none needed: every method only reads", tip.number.0);
+    ctx.tasks.spawn("node", |stop| node.run(events, found, done, (wanted, orders), stop));
+    ctx.announce(&key.id().to_string(), "cookie for what changes peers, none for reading", tip.number.0);
     Ok(())
 }
 
@@ -199,13 +218,14 @@ fn serve_rpc<D: Daemon<Config = Config>>(
     listener: TcpListener,
     ws_listener: Option<TcpListener>,
     context: rpc::Context,
-) {
+) -> Result<(), Report> {
     let methods = rpc::methods();
     let limits = RpcLimits::default();
     let service = Service::new(methods, Arc::new(context), rpc::dialect(), limits, &ctx.registry);
     let guard = Guard {
         hosts: ctx.config.rpc_hosts.clone(),
         origins: ctx.config.rpc_origins.clone(),
+        credentials: vec![ctx.cookie()?],
         ..Guard::default()
     };
     let server = |guard| Server { service: Arc::clone(&service), guard, http: http::Limits::default() };
@@ -220,6 +240,7 @@ fn serve_rpc<D: Daemon<Config = Config>>(
     if let Some(listener) = ws_listener {
         serve("ws", listener, &[], &["/", "/websocket"]);
     }
+    Ok(())
 }
 
 fn spawn_discovery<D: Daemon<Config = Config>>(
@@ -274,6 +295,10 @@ struct Node {
     hub: Arc<Hub>,
     sync: HeaderSync,
     bodies: BodyDesk,
+    blocks: Arc<dyn rpc::Blocks>,
+    finality: Arc<rpc::Finality>,
+    forks: Arc<rpc::ForkMonitor>,
+    latencies: Latencies,
     peers: BTreeMap<u64, Connection>,
     scores: Scores,
     dialler: Dialler,
@@ -291,7 +316,7 @@ impl Node {
         mut events: mpsc::Receiver<Event>,
         mut found: mpsc::Receiver<discovery::udp::Event>,
         mut done: mpsc::Receiver<Done>,
-        mut wanted: mpsc::Receiver<rpc::BodyRequest>,
+        (mut wanted, mut orders): (mpsc::Receiver<rpc::BodyRequest>, mpsc::Receiver<rpc::Order>),
         stop: Stop,
     ) -> Result<(), Report> {
         let mut tick = tokio::time::interval(TICK);
@@ -306,9 +331,57 @@ impl Node {
                     let outs = self.bodies.want(self.clock.now(), request);
                     self.carry_out(outs);
                 }
+                Some(order) = orders.recv() => self.on_order(order),
                 _ = tick.tick() => self.on_tick(),
             }
         }
+    }
+
+    /// Carries out what a client of RPC asks of the node itself.
+    fn on_order(&mut self, order: rpc::Order) {
+        match order {
+            rpc::Order::Relay(raw, reply) => {
+                let message = Message::Transactions(vec![raw]);
+                let told =
+                    |peer: &&Connection| peer.commands.try_send(Command::Send(message.clone())).is_ok();
+                let count = self.peers.values().filter(told).count();
+                self.metrics.relayed.inc_by(u64::from(count > 0));
+                let _ = reply.send(count);
+            }
+            rpc::Order::Scores(run) => {
+                run(&mut self.scores);
+                let now = self.clock.now();
+                for peer in self.peers.values() {
+                    if self.scores.is_banned(now, Some(&peer.remote), peer.address.ip().to_canonical()) {
+                        let _ = peer.commands.try_send(Command::Close(Reason::USELESS_PEER));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A block that a peer pushes, and whose parent we do not have, may stand on a branch that nobody shows us.
+    fn watch_forks(&self, header: &Header) {
+        let params = self.chain.params();
+        let old = header.number().0 < FORK_DETECTION_WINDOW;
+        if old || !matches!(self.chain.header_by_hash(&header.parent_hash()), Ok(None)) {
+            return;
+        }
+        let (params, blocks, forks) = (params.clone(), Arc::clone(&self.blocks), Arc::clone(&self.forks));
+        let (header, clock, metrics) = (header.clone(), Arc::clone(&self.clock), self.metrics.clone());
+        drop(tokio::task::spawn_blocking(move || {
+            let Some(tag) = hash_for_merged_mining(&params, &header) else { return };
+            // Only work that was really spent counts.
+            if verify::check(&params, header, None).is_err() {
+                return;
+            }
+            let Some(found) = rpc::forks::compare_tag(&params, &*blocks, &tag) else { return };
+            metrics.compared.inc();
+            if forks.see(clock.now(), tag, found) {
+                let length = found.length();
+                tracing::error!(target: "chain", code = "E0603", %tag, length, "a proof of work commits to a hidden branch");
+            }
+        }));
     }
 
     /// The last import has ended before the store closes.
@@ -345,6 +418,7 @@ impl Node {
                 if was_ready {
                     self.reporter.disconnected(reason);
                     self.peers.remove(&key);
+                    self.latencies.gone(key);
                     self.step(Input::PeerGone(key));
                     self.on_body(bodies::Input::PeerGone(key));
                     let peer = remote.map(|remote| remote.short()).unwrap_or_default();
@@ -355,6 +429,7 @@ impl Node {
     }
 
     fn on_message(&mut self, key: u64, message: Message) {
+        self.latencies.received(self.clock.now(), key, &message);
         match message {
             Message::BlockHashRequest { .. }
             | Message::SkeletonRequest { .. }
@@ -366,6 +441,7 @@ impl Node {
                     header.map_err(drop).and_then(|raw| decode_full(self.chain.params(), raw).map_err(drop))
                 {
                     let block = BlockId { hash: header.hash(), number: header.number() };
+                    self.watch_forks(&header);
                     self.on_body(bodies::Input::Announced(key, block.number));
                     self.step(Input::Announced(key, block));
                 }
@@ -393,14 +469,16 @@ impl Node {
     fn carry_out(&mut self, outs: Vec<Out>) {
         for out in outs {
             match out {
-                Out::Send(key, message) => {
-                    if let Some(peer) = self.peers.get(&key) {
-                        let _ = peer.commands.try_send(Command::Send(message));
-                    }
-                }
+                Out::Send(key, message) => self.send(key, message),
                 Out::Fault(key) => self.on_fault(key, Fault::InvalidMessage),
             }
         }
+    }
+
+    fn send(&mut self, key: u64, message: Message) {
+        let Some(peer) = self.peers.get(&key) else { return };
+        self.latencies.sent(self.clock.now(), key, &message);
+        let _ = peer.commands.try_send(Command::Send(message));
     }
 
     /// Looks the answer up on the blocking pool; the peer's own rate limit bounds how many wait.
@@ -444,7 +522,15 @@ impl Node {
         if now.since(self.last_status) >= STATUS_EVERY {
             self.tell_status(now);
         }
-        self.reporter.tick(now, self.sync.progress(), &self.peers, &self.hub.traffic);
+        let observed = Observed {
+            peers: &self.peers,
+            scores: &self.scores,
+            latencies: &self.latencies,
+            finality: &self.finality,
+            forks: &self.forks,
+            traffic: &self.hub.traffic,
+        };
+        self.reporter.tick(now, self.sync.progress(), &observed);
     }
 
     fn tell_status(&mut self, now: Time) {
@@ -472,6 +558,10 @@ impl Node {
             self.best.send_replace(best);
             self.reporter.tip_changed(tip, time);
             self.step(Input::Tip(BlockId { hash: tip.hash, number: tip.number }));
+            if !self.sync.progress().busy {
+                let (finality, blocks) = (Arc::clone(&self.finality), Arc::clone(&self.blocks));
+                drop(tokio::task::spawn_blocking(move || finality.settled(&*blocks)));
+            }
         }
         self.step(Input::Imported { job, result });
         if changed && !self.sync.progress().busy {
@@ -496,9 +586,7 @@ impl Node {
     fn perform(&mut self, effect: Effect) -> Option<Input> {
         match effect {
             Effect::Send(key, message) => {
-                if let Some(peer) = self.peers.get(&key) {
-                    let _ = peer.commands.try_send(Command::Send(message));
-                }
+                self.send(key, message);
                 None
             }
             Effect::Locate { query, hash } => {

@@ -11,13 +11,14 @@ use serde_json::Value;
 use shared_vendor::{
     app::{Context, Daemon, Loaded},
     clock::Clock as _,
+    config::Source,
     datadir::{DataDir, Identity},
     exit::{self, Code, Exit, Report},
 };
 
 use crate::{
     chain::{Chain, OpenError},
-    config::Config,
+    config::{Config, NodeConf, define},
     node,
     params::{Network, Params},
     rpc,
@@ -42,11 +43,20 @@ impl Daemon for Rustock {
 
     fn defaults(network: &str) -> Vec<(&'static str, String)> {
         let params = Params::of(Network::by_name(network).unwrap_or(Network::Mainnet));
-        vec![
+        let mut defaults = vec![
             ("rpc.addr", "127.0.0.1:4444".into()),
             ("p2p.addr", format!("[::]:{}", params.p2p_port)),
             ("ops.addr", "127.0.0.1:9481".into()),
-        ]
+        ];
+        if params.network == Network::Regtest {
+            // Blocks are made at will there.
+            defaults.extend([("finality.safe", "10".into()), ("finality.finalized", "100".into())]);
+        }
+        defaults
+    }
+
+    fn sources() -> &'static [&'static dyn Source] {
+        &[&NodeConf]
     }
 
     fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
@@ -91,7 +101,12 @@ fn native_flag(arg: OsString) -> Vec<OsString> {
         Some("--regtest") => text(&["--network", "regtest"]),
         Some("--devnet") => text(&["--network", "devnet"]),
         Some("--base-path") => text(&["--data-dir"]),
-        _ => vec![arg],
+        Some("--rpccors") => text(&["--rpc-allowed-origins"]),
+        Some(other) => match define(other) {
+            Some(options) => options.into_iter().map(OsString::from).collect(),
+            None => vec![arg],
+        },
+        None => vec![arg],
     }
 }
 
@@ -124,8 +139,17 @@ pub const HEADER_NOT_LINKED: Code = Code {
     text: "The parent of the first new header is not stored. Import from the genesis block on, or from a height that is already stored.",
 };
 
+/// The fork monitor saw a hidden branch.
+pub const HIDDEN_FORK: Code = Code {
+    id: "E0603",
+    exit: Exit::Failed,
+    title: "a proof of work commits to a hidden branch",
+    text: "Bitcoin work was spent on a branch of the chain that left ours long ago and that no peer shows (fork-detection data, RSKIP-110). The node goes on. Do not rely on new blocks until it is known what the branch is; compare the chain with nodes that others run.",
+};
+
 /// All of the above.
-pub const CODES: &[Code] = &[DATABASE_DAMAGED, DATABASE_FAILED, HEADER_REFUSED, HEADER_NOT_LINKED];
+pub const CODES: &[Code] =
+    &[DATABASE_DAMAGED, DATABASE_FAILED, HEADER_REFUSED, HEADER_NOT_LINKED, HIDDEN_FORK];
 
 /// rustock's own verbs.
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ pub mod full;
 pub mod genesis;
 pub mod header;
 pub mod keccak;
+pub mod receipt;
 pub mod rlp;
 pub mod sha256;
 pub mod unitrie;

@@ -1,7 +1,13 @@
 //! What peers did, per node and per address, and for how long nobody talks to those who broke a rule.
 //! Mirrors `co/rsk/scoring/{PeerScoring,PunishmentCalculator,ScoreCalculator}.java`.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::IpAddr,
+    str::FromStr,
+    time::Duration,
+};
 
 use shared_vendor::clock::Time;
 
@@ -33,6 +39,19 @@ pub enum Event {
 }
 
 impl Event {
+    const ALL: [Self; 10] = [
+        Self::ValidBlock,
+        Self::FailedHandshake,
+        Self::SuccessfulHandshake,
+        Self::InvalidNetwork,
+        Self::IncompatibleProtocol,
+        Self::UnexpectedGenesis,
+        Self::Disconnection,
+        Self::InvalidMessage,
+        Self::TimeoutMessage,
+        Self::InvalidHeader,
+    ];
+
     fn change(self) -> Change {
         match self {
             Self::InvalidMessage | Self::InvalidHeader | Self::InvalidNetwork => Change::Offence,
@@ -64,12 +83,22 @@ pub struct Record {
     pub punishments: u32,
     /// Until when nobody talks to it.
     pub banned_until: Option<Time>,
+    events: [u32; Event::ALL.len()],
     touched: Time,
 }
 
 impl Record {
+    /// How often an event was seen since the last punishment ended.
+    #[must_use]
+    pub fn count(&self, event: Event) -> u32 {
+        Event::ALL.iter().zip(self.events).find(|(one, _)| **one == event).map_or(0, |(_, count)| count)
+    }
+
     fn add(&mut self, now: Time, event: Event, longest: Duration) {
         self.touched = now;
+        for (_, count) in Event::ALL.iter().zip(&mut self.events).filter(|(one, _)| **one == event) {
+            *count = count.saturating_add(1);
+        }
         match event.change() {
             Change::Offence => self.score = self.score.min(0).saturating_sub(1),
             Change::Credit if self.score >= 0 => self.score = self.score.saturating_add(1),
@@ -92,6 +121,7 @@ impl Record {
         if self.banned_until.is_some_and(|until| until <= now) {
             self.banned_until = None;
             self.score = 0;
+            self.events = Default::default();
         }
     }
 }
@@ -109,6 +139,55 @@ fn punishment(previous: u32) -> Duration {
 pub struct Scores {
     nodes: BTreeMap<NodeId, Record>,
     addresses: BTreeMap<IpAddr, Record>,
+    /// Banned by hand, until they are unbanned.
+    blocks: BTreeSet<Block>,
+}
+
+/// Addresses that share their first bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Block {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// Text that is no address and no block of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected an address, or a block such as 10.0.0.0/8")]
+pub struct ParseBlockError;
+
+impl Block {
+    fn holds(&self, address: IpAddr) -> bool {
+        let (ours, theirs, width) = match (self.address, address) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                (u128::from(ours.to_bits()), u128::from(theirs.to_bits()), 32_u32)
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => (ours.to_bits(), theirs.to_bits(), 128),
+            _ => return false,
+        };
+        (ours ^ theirs).checked_shr(width.saturating_sub(u32::from(self.bits))).unwrap_or_default() == 0
+    }
+}
+
+impl FromStr for Block {
+    type Err = ParseBlockError;
+
+    fn from_str(text: &str) -> Result<Self, ParseBlockError> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| ParseBlockError)?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(width), str::parse).map_err(|_| ParseBlockError)?;
+        if (1..=width).contains(&bits) { Ok(Self { address, bits }) } else { Err(ParseBlockError) }
+    }
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.bits == width { self.address.fmt(f) } else { write!(f, "{}/{}", self.address, self.bits) }
+    }
 }
 
 impl Scores {
@@ -126,12 +205,47 @@ impl Scores {
     /// True while the node or the address serves a punishment.
     pub fn is_banned(&mut self, now: Time, node: Option<&NodeId>, address: IpAddr) -> bool {
         let of_node = node.and_then(|node| self.nodes.get_mut(node));
-        let mut banned = false;
+        let mut banned = self.blocks.iter().any(|block| block.holds(address));
         for record in of_node.into_iter().chain(self.addresses.get_mut(&address)) {
             record.forgive(now);
             banned |= record.is_banned(now);
         }
         banned
+    }
+
+    /// Bans addresses by hand.
+    pub fn ban(&mut self, block: Block) {
+        self.blocks.insert(block);
+    }
+
+    /// Takes a ban by hand back.
+    pub fn unban(&mut self, block: &Block) {
+        self.blocks.remove(block);
+    }
+
+    /// What is banned by hand.
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter()
+    }
+
+    /// Forgets what an address did.
+    pub fn clear_address(&mut self, address: &IpAddr) {
+        self.addresses.remove(address);
+    }
+
+    /// Forgets what a node did.
+    pub fn clear_node(&mut self, node: &NodeId) {
+        self.nodes.remove(node);
+    }
+
+    /// All nodes with a record.
+    pub fn nodes(&self) -> impl Iterator<Item = (&NodeId, &Record)> {
+        self.nodes.iter()
+    }
+
+    /// All addresses with a record.
+    pub fn addresses(&self) -> impl Iterator<Item = (&IpAddr, &Record)> {
+        self.addresses.iter()
     }
 
     /// The record of a node.
@@ -179,6 +293,37 @@ mod tests {
         now = now.after(Duration::from_secs(791));
         assert!(scores.is_banned(now, Some(&NODE), address(2)));
         assert!(!scores.is_banned(now.after(Duration::from_secs(1)), Some(&NODE), address(2)));
+    }
+
+    #[test]
+    fn addresses_are_banned_by_hand_alone_or_in_blocks() {
+        let mut scores = Scores::default();
+        for (text, inside, outside) in [
+            ("10.0.0.7", "10.0.0.7", "10.0.0.8"),
+            ("10.1.0.0/16", "10.1.200.3", "10.2.0.1"),
+            ("::5/64", "::9", "1::9"),
+        ] {
+            let block: Block = text.parse().unwrap();
+            assert_eq!(block.to_string(), text);
+            scores.ban(block);
+            assert!(scores.is_banned(Time::ZERO, None, inside.parse().unwrap()), "{text}");
+            assert!(!scores.is_banned(Time::ZERO, None, outside.parse().unwrap()), "{text}");
+            scores.unban(&block);
+            assert!(!scores.is_banned(Time::ZERO, None, inside.parse().unwrap()), "{text}");
+        }
+        for wrong in ["", "10.0.0.0/33", "10.0.0.0/0", "name"] {
+            assert_eq!(wrong.parse::<Block>(), Err(ParseBlockError), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn events_are_counted() {
+        let mut scores = Scores::default();
+        for _ in 0..3 {
+            scores.record(Time::ZERO, NODE, address(1), Event::ValidBlock);
+        }
+        assert_eq!(scores.of(&NODE).count(Event::ValidBlock), 3);
+        assert_eq!(scores.of(&NODE).count(Event::TimeoutMessage), 0);
     }
 
     #[test]

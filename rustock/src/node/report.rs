@@ -7,16 +7,17 @@ use shared_vendor::{
     app::{Context, Daemon},
     clock::{Clock, Time},
     metrics,
-    ops::{Beat, Phase, Section, StatusCell},
-    progress::Progress,
+    ops::{Beat, Phase, Section, StatusCell, Warning},
+    progress::{Numbers, Progress},
 };
 use tokio::sync::watch;
 
+use super::latency::Latencies;
 use crate::{
     chain::Inserted,
     metrics::Metrics,
     net::{
-        score,
+        score::{self, Scores},
         transport::{Connection, Traffic},
     },
     rpc,
@@ -36,6 +37,18 @@ const OFFENCES: [&str; 3] = ["timeout", "invalid_message", "invalid_header"];
 const PEERS_SHOWN: usize = 50;
 /// Reorganisations on the status page.
 const REORGS_SHOWN: usize = 10;
+/// Sightings of other branches on the status page.
+const FORKS_SHOWN: usize = 5;
+
+/// What a sample is taken from.
+pub(super) struct Observed<'a> {
+    pub(super) peers: &'a BTreeMap<u64, Connection>,
+    pub(super) scores: &'a Scores,
+    pub(super) latencies: &'a Latencies,
+    pub(super) finality: &'a rpc::Finality,
+    pub(super) forks: &'a rpc::ForkMonitor,
+    pub(super) traffic: &'a Traffic,
+}
 
 pub(super) struct Reporter {
     status: StatusCell,
@@ -132,13 +145,8 @@ impl Reporter {
         self.common.peer_bans.with(&[reason]).inc();
     }
 
-    pub(super) fn tick(
-        &mut self,
-        now: Time,
-        sync: sync::Progress,
-        peers: &BTreeMap<u64, Connection>,
-        traffic: &Traffic,
-    ) {
+    pub(super) fn tick(&mut self, now: Time, sync: sync::Progress, observed: &Observed<'_>) {
+        let peers = observed.peers;
         self.beat.tick(now);
         let (target, height) = (sync.target.0, sync.tip.number.0);
         let in_step = !peers.is_empty() && target <= height.saturating_add(LAG);
@@ -159,7 +167,7 @@ impl Reporter {
         self.common.head_timestamp.set(u32::try_from(self.tip_time.0).map_or(f64::MAX, f64::from));
         self.common.peers.with(&["in"]).set(to_float(inbound));
         self.common.peers.with(&["out"]).set(to_float(outbound));
-        self.count(traffic);
+        self.count(observed.traffic);
         let current = sync.tip.number;
         self.sync.send_replace(rpc::Sync { starting: self.starting, current, highest: sync.target });
         let lines = || {
@@ -168,7 +176,7 @@ impl Reporter {
             peers.values().map(line).collect()
         };
         self.peers.send_replace(lines());
-        let sections = self.sections(peers);
+        let sections = self.sections(now, observed, &numbers);
         self.status.update(now, |status| {
             numbers.show(status);
             // A stop that has begun is not taken back.
@@ -180,6 +188,7 @@ impl Reporter {
             status.tip_age_seconds = Some(self.clock.wall().as_secs().saturating_sub(self.tip_time.0));
             (status.peers_in, status.peers_out) = (inbound, outbound);
             status.sections = sections;
+            status.warnings = warnings(observed.forks.alarm(now).as_ref());
         });
     }
 
@@ -195,27 +204,53 @@ impl Reporter {
         (self.bytes, self.frames) = (bytes, frames);
     }
 
-    fn sections(&self, peers: &BTreeMap<u64, Connection>) -> Vec<Section> {
+    fn sections(&self, now: Time, observed: &Observed<'_>, numbers: &Numbers) -> Vec<Section> {
         let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let row = |peer: &Connection| {
+        let row = |(key, peer): (&u64, &Connection)| {
             let direction = if peer.inbound { "in" } else { "out" };
-            vec![peer.remote.short(), peer.address.to_string(), direction.to_owned(), peer.client.clone()]
+            let latency = observed.latencies.of(*key);
+            vec![
+                peer.remote.short(),
+                peer.address.to_string(),
+                direction.to_owned(),
+                observed.scores.of(&peer.remote).score.to_string(),
+                latency.map_or_else(|| "?".to_owned(), |latency| format!("{} ms", latency.as_millis())),
+                peer.client.clone(),
+            ]
         };
+        let latencies: Vec<f64> = observed
+            .peers
+            .keys()
+            .filter_map(|key| observed.latencies.of(*key))
+            .map(|of| of.as_secs_f64())
+            .collect();
+        self.metrics.latency.set(latencies.iter().sum::<f64>() / to_float(latencies.len().max(1)));
+        let pair = |name: &str, value: String| vec![name.to_owned(), value];
         vec![
             Section {
                 title: "Peers".to_owned(),
-                columns: text(&["node", "address", "direction", "client"]),
-                rows: peers.values().take(PEERS_SHOWN).map(row).collect(),
+                columns: text(&["node", "address", "direction", "score", "latency", "client"]),
+                rows: observed.peers.iter().take(PEERS_SHOWN).map(row).collect(),
             },
             Section {
                 title: "Verification".to_owned(),
                 columns: Vec::new(),
                 rows: vec![
-                    vec!["headers verified in this run".to_owned(), self.metrics.headers.get().to_string()],
-                    vec!["requests of peers answered".to_owned(), self.metrics.served.get().to_string()],
-                    vec!["work of the chain".to_owned(), self.tip.total_difficulty.to_string()],
+                    pair("headers verified in this run", self.metrics.headers.get().to_string()),
+                    pair(
+                        "headers a second lately",
+                        numbers.rate.map_or_else(|| "?".to_owned(), |rate| format!("{rate:.1}")),
+                    ),
+                    pair("requests of peers answered", self.metrics.served.get().to_string()),
+                    pair("work of the chain", self.tip.total_difficulty.to_string()),
                 ],
             },
+            Section {
+                title: "Finality by Bitcoin work".to_owned(),
+                columns: Vec::new(),
+                rows: self.finality(observed.finality),
+            },
+            self.fork_section(now, observed.forks),
             Section {
                 title: "Last reorganisations".to_owned(),
                 columns: text(&["time", "new height", "blocks undone"]),
@@ -223,9 +258,55 @@ impl Reporter {
             },
         ]
     }
+
+    fn finality(&self, finality: &rpc::Finality) -> Vec<Vec<String>> {
+        let Some(settled) = finality.known() else { return Vec::new() };
+        self.metrics.safe.set(to_work(settled.safe));
+        self.metrics.finalized.set(to_work(settled.finalized));
+        let thresholds = finality.thresholds();
+        let line = |tag: &str, number: BlockNumber, units: u64| {
+            let below = self.tip.number.0.saturating_sub(number.0);
+            vec![
+                tag.to_owned(),
+                format!("{number}: {below} blocks below the tip, work of {units} blocks wanted above"),
+            ]
+        };
+        vec![
+            line("safe", settled.safe, thresholds.safe),
+            line("finalized", settled.finalized, thresholds.finalized),
+            vec!["hashes above the finalized block".to_owned(), settled.work.to_string()],
+        ]
+    }
+
+    fn fork_section(&self, now: Time, forks: &rpc::ForkMonitor) -> Section {
+        let alarm = forks.alarm(now);
+        self.metrics.hidden_fork.set(to_work(BlockNumber(alarm.map_or(0, |seen| seen.found.length()))));
+        let mut rows = vec![vec![
+            "proofs of work of unknown blocks".to_owned(),
+            format!("{} compared with the chain", forks.compared()),
+        ]];
+        rows.extend(forks.departed().iter().rev().take(FORKS_SHOWN).map(|seen| {
+            let ago = shared_vendor::progress::short(now.since(seen.time));
+            let length = seen.found.length();
+            vec![format!("{ago} ago"), format!("a branch of at least {length} blocks, tag {}", seen.tag)]
+        }));
+        Section { title: "Fork monitor".to_owned(), columns: Vec::new(), rows }
+    }
 }
 
-fn sentence(phase: Phase, peers: usize, numbers: &shared_vendor::progress::Numbers) -> String {
+fn warnings(alarm: Option<&rpc::forks::Sighting>) -> Vec<Warning> {
+    let warning = |seen: &rpc::forks::Sighting| Warning {
+        what: format!(
+            "A branch of at least {} blocks is being mined that no peer shows",
+            seen.found.length()
+        ),
+        advice: "Do not rely on new blocks until it is known what it is; compare with nodes that others run."
+            .to_owned(),
+    };
+    alarm.map(warning).into_iter().collect()
+}
+
+fn sentence(phase: Phase, peers: usize, numbers: &Numbers) -> String {
     match (phase, peers) {
         (_, 0) => "Looking for peers".to_owned(),
         (Phase::Synced, _) => format!("In step with {peers} peers at height {}", numbers.height),

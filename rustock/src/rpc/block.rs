@@ -36,7 +36,7 @@ pub fn to_json(network: &Params, block: &Block, body: Option<&Body>, whole: bool
     };
     let transactions: Option<Vec<Value>> = body.map(|body| {
         let one = |(index, raw): (usize, &Bytes)| {
-            if whole { transaction::to_json(header, index, raw) } else { transaction::hash(raw) }
+            if whole { transaction::to_json(Some((header, index)), raw) } else { transaction::hash(raw) }
         };
         body.transactions.iter().enumerate().map(one).collect()
     });

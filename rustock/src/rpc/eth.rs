@@ -6,16 +6,25 @@ use serde_json::{Value, json};
 use shared_vendor::rpc::{Error, Methods, ParamDoc, Params, Spec};
 
 use super::{Block, Context, block, data, params, quantity, transaction};
-use crate::{codec::full::encode_raw_header, wire::rsk::PROTOCOL_VERSION};
+use crate::{
+    codec::full::{decode_full, encode_raw_header},
+    types::Difficulty,
+    verify::Body,
+    wire::rsk::PROTOCOL_VERSION,
+};
 
-const NUMBER: ParamDoc =
-    ParamDoc { name: "blockNumber", help: "Hexadecimal number, latest or earliest", optional: false };
+const NUMBER: ParamDoc = ParamDoc {
+    name: "blockNumber",
+    help: "Hexadecimal number, latest, safe, finalized or earliest",
+    optional: false,
+};
 const HASH: ParamDoc = ParamDoc { name: "blockHash", help: "Hash of a block", optional: false };
 const WHOLE: ParamDoc =
     ParamDoc { name: "fullTransactions", help: "Whole transactions or their hashes", optional: false };
 const INDEX: ParamDoc = ParamDoc { name: "index", help: "Hexadecimal place in the block", optional: false };
 const TRANSACTIONS: &str = "How many transactions a block has";
 const TRANSACTION: &str = "A transaction by its place in a block";
+const UNCLE: &str = "An uncle by its place in a block";
 const RAW_HEADER: &str = "Uncompressed header without proof";
 
 pub(super) fn add(methods: &mut Methods<Context>) {
@@ -79,6 +88,10 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         params::block_by_hash,
         transaction_at,
     );
+    let name = "eth_getUncleByBlockNumberAndIndex";
+    about_block(methods, Spec::open(name, UNCLE, &[NUMBER, INDEX]), params::block_by_number, uncle_at);
+    let name = "eth_getUncleByBlockHashAndIndex";
+    about_block(methods, Spec::open(name, UNCLE, &[HASH, INDEX]), params::block_by_hash, uncle_at);
     let name = "rsk_getRawBlockHeaderByNumber";
     about_block(methods, Spec::open(name, RAW_HEADER, &[NUMBER]), params::block_by_number, raw_header);
     let name = "rsk_getRawBlockHeaderByHash";
@@ -141,10 +154,23 @@ async fn transaction_at(ctx: Arc<Context>, given: Params, found: Block) -> Resul
     let index = params::index(&given, 1)?;
     let body = ctx.body(&found.header).await.ok_or_else(no_body)?;
     let raw = body.transactions.get(index);
-    Ok(raw.map_or(Value::Null, |raw| transaction::to_json(&found.header, index, raw)))
+    Ok(raw.map_or(Value::Null, |raw| transaction::to_json(Some((&found.header, index)), raw)))
 }
 
-fn no_body() -> Error {
+/// An uncle as a block of its own, without transactions; its work counts only where it is stored as a branch.
+async fn uncle_at(ctx: Arc<Context>, given: Params, found: Block) -> Result<Value, Error> {
+    let index = params::index(&given, 1)?;
+    let body = ctx.body(&found.header).await.ok_or_else(no_body)?;
+    let uncle = body.uncles.get(index).and_then(|raw| decode_full(&ctx.network, raw).ok());
+    let Some((header, extension)) = uncle else { return Ok(Value::Null) };
+    let hash = header.hash();
+    let stored = ctx.blocking(move |ctx| ctx.blocks.by_hash(&hash)).await?;
+    let total_difficulty = stored.map_or(Difficulty::ZERO, |stored| stored.total_difficulty);
+    let body = Body { transactions: Vec::new(), uncles: Vec::new(), extension };
+    Ok(block::to_json(&ctx.network, &Block { header, total_difficulty }, Some(&body), false))
+}
+
+pub(super) fn no_body() -> Error {
     let hint = "a light client asks its peers for bodies: none of them sent this one";
     Error::new(-32000, "block body not available").with_data(json!({ "hint": hint }))
 }

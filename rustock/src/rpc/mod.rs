@@ -1,18 +1,32 @@
 //! JSON-RPC: what a header client can answer truthfully, in rskj's shapes and with its error texts.
 //!
-//! Methods that need bodies, state or a wallet are refused by name. Envelope, limits and HTTP are the shared frame's.
+//! Methods that need state or a wallet are refused by name. Envelope, limits and HTTP are the shared frame's.
 //! Mirrors `org/ethereum/rpc/Web3Impl.java` and `co/rsk/rpc/modules`.
 
 pub mod block;
 mod eth;
+mod fees;
+pub mod forks;
 mod heads;
+mod logs;
 mod network;
 mod params;
+mod pool;
+mod proven;
+mod receipt;
+mod scoring;
 mod transaction;
+pub mod upstream;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use eth::no_body;
+pub use forks::ForkMonitor;
 pub use heads::Filters;
+use parking_lot::Mutex;
+pub use pool::Relayed;
+pub use proven::Prover;
 use serde_json::{Value, json};
 use shared_vendor::{
     clock::Clock,
@@ -22,9 +36,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     codec::header::{EMPTY_TRIE_ROOT, EMPTY_UNCLES_HASH},
+    net::score::Scores,
     params::Params as Network,
     types::{BlockHash, BlockNumber, Difficulty, Header},
-    verify::Body,
+    verify::{
+        Body,
+        finality::{Settled, Thresholds, settle},
+    },
     wire::rsk::Status,
 };
 
@@ -42,7 +60,17 @@ pub struct Context {
     pub best: watch::Receiver<Status>,
     /// Where bodies of blocks are asked for.
     pub bodies: mpsc::Sender<BodyRequest>,
-    /// Block filters of clients.
+    /// What is asked of the node itself.
+    pub orders: mpsc::Sender<Order>,
+    /// The upstream node, where there is one.
+    pub prover: Option<Prover>,
+    /// Transactions that clients handed in.
+    pub relayed: Relayed,
+    /// When a block counts as safe and as finalized.
+    pub finality: Arc<Finality>,
+    /// Proofs of work of blocks that we do not have.
+    pub forks: Arc<ForkMonitor>,
+    /// Filters of clients.
     pub filters: Filters,
     /// For what expires.
     pub clock: Arc<dyn Clock>,
@@ -68,10 +96,67 @@ pub struct BodyRequest {
     pub reply: oneshot::Sender<Option<Arc<Body>>>,
 }
 
+/// What a client asks of the node itself.
+pub enum Order {
+    /// Send a transaction to all peers, and tell how many there are.
+    Relay(Bytes, oneshot::Sender<usize>),
+    /// Do something with the records of peers, and part from whom they ban now.
+    Scores(Box<dyn FnOnce(&mut Scores) + Send>),
+}
+
+/// Thresholds of the tags `safe` and `finalized`, and the blocks they meant last.
+#[derive(Debug)]
+pub struct Finality {
+    thresholds: Thresholds,
+    last: Mutex<Option<(BlockHash, Settled)>>,
+}
+
+impl Finality {
+    /// Nothing computed yet.
+    #[must_use]
+    pub fn new(thresholds: Thresholds) -> Self {
+        Self { thresholds, last: Mutex::default() }
+    }
+
+    /// When a block counts as safe and as finalized.
+    #[must_use]
+    pub fn thresholds(&self) -> Thresholds {
+        self.thresholds
+    }
+
+    /// What was computed last, for a best block that may have changed since.
+    #[must_use]
+    pub fn known(&self) -> Option<Settled> {
+        self.last.lock().map(|(_, settled)| settled)
+    }
+
+    /// The blocks that are safe and finalized now. Reads the chain when the best block has changed; `None` when there is
+    /// none.
+    pub fn settled(&self, blocks: &dyn Blocks) -> Option<Settled> {
+        let best = blocks.best()?;
+        let hash = best.header.hash();
+        if let Some((of, settled)) = *self.last.lock()
+            && of == hash
+        {
+            return Some(settled);
+        }
+        let below = std::iter::successors(best.header.number().previous(), |number| number.previous());
+        let below = below.map_while(|number| Some((number, blocks.total_difficulty(number)?)));
+        let first = (best.header.number(), best.total_difficulty);
+        let settled = settle(std::iter::once(first).chain(below), self.thresholds)?;
+        *self.last.lock() = Some((hash, settled));
+        Some(settled)
+    }
+}
+
 /// No client waits longer for a body.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 impl Context {
+    fn settled(&self) -> Option<Settled> {
+        self.finality.settled(&*self.blocks)
+    }
+
     /// The body of a block, proven by its header; `None` when no peer sends it.
     async fn body(&self, header: &Header) -> Option<Arc<Body>> {
         let empty =
@@ -93,6 +178,11 @@ pub trait Blocks: Send + std::marker::Sync {
     fn by_number(&self, number: BlockNumber) -> Option<Block>;
     /// A block of any branch.
     fn by_hash(&self, hash: &BlockHash) -> Option<Block>;
+
+    /// The work of the best chain up to this height.
+    fn total_difficulty(&self, number: BlockNumber) -> Option<Difficulty> {
+        self.by_number(number).map(|block| block.total_difficulty)
+    }
 }
 
 /// Where synchronisation stands, for `eth_syncing`.
@@ -131,7 +221,13 @@ pub struct PeerLine {
 pub fn methods() -> Methods<Context> {
     let mut methods = Methods::new();
     eth::add(&mut methods);
+    fees::add(&mut methods);
+    forks::add(&mut methods);
     heads::add(&mut methods);
+    logs::add(&mut methods);
+    pool::add(&mut methods);
+    receipt::add(&mut methods);
+    scoring::add(&mut methods);
     network::add(&mut methods);
     methods
 }
@@ -144,45 +240,32 @@ pub fn dialect() -> Dialect {
         parse_error_id: json!("null"),
         invalid_request: || Error::new(-32600, "invalid request"),
         method_not_found,
+        forbidden: |method| not_available(method, "it needs the cookie of the data directory"),
         ..Dialect::default()
     }
 }
 
-/// Methods of the reference that need what a header client does not have: bodies, state, a wallet, a miner, a pool.
+/// Methods of the reference that need what a header client does not have: state, execution, a wallet, a miner.
 pub const NOT_AVAILABLE: &[&str] = &[
     "debug_",
     "evm_",
     "mnr_",
     "personal_",
-    "sco_",
     "trace_",
-    "txpool_",
     "eth_accounts",
     "eth_bridgeState",
     "eth_call",
     "eth_coinbase",
     "eth_estimateGas",
-    "eth_gasPrice",
     "eth_getBalance",
     "eth_getCode",
-    "eth_getFilterLogs",
-    "eth_getLogs",
     "eth_getStorageAt",
-    "eth_getTransactionByHash",
     "eth_getTransactionCount",
-    "eth_getTransactionReceipt",
-    "eth_getUncleByBlockHashAndIndex",
-    "eth_getUncleByBlockNumberAndIndex",
     "eth_netHashrate",
-    "eth_newFilter",
     "eth_newPendingTransactionFilter",
-    "eth_pendingTransactions",
-    "eth_sendRawTransaction",
     "eth_sendTransaction",
     "eth_sign",
     "rsk_flush",
-    "rsk_getRawTransactionReceiptByHash",
-    "rsk_getTransactionReceiptNodesByHash",
     "rsk_shutdown",
 ];
 
@@ -191,11 +274,19 @@ fn method_not_found(method: &str) -> Error {
         .iter()
         .any(|name| if name.ends_with('_') { method.starts_with(name) } else { method == *name });
     if known {
-        let method: String = method.escape_debug().take(64).collect();
-        Error::new(-32601, format!("the method {method} does not exist/is not available"))
+        not_available(
+            method,
+            "a light client verifies headers: it has no state, executes nothing, and keeps no wallet",
+        )
     } else {
         Error::new(-32601, "method not found")
     }
+}
+
+fn not_available(method: &str, hint: &str) -> Error {
+    let method: String = method.escape_debug().take(64).collect();
+    let error = Error::new(-32601, format!("the method {method} does not exist/is not available"));
+    error.with_data(json!({ "hint": hint }))
 }
 
 /// A number as rskj writes quantities.

@@ -28,6 +28,6 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         Ok(data(&Keccak256::digest(params::prefixed_bytes(given, 0)?)))
     });
     methods.add(Spec::open("rpc_modules", "Groups of methods and their versions", &[]), |_, _| {
-        Ok(json!({ "eth": "1.0", "net": "1.0", "rpc": "1.0", "rsk": "1.0", "web3": "1.0" }))
+        Ok(json!({ "eth": "1.0", "net": "1.0", "rpc": "1.0", "rsk": "1.0", "txpool": "1.0", "web3": "1.0" }))
     });
 }

@@ -8,9 +8,7 @@ use shared_vendor::{
 };
 
 use super::{Block, Context};
-use crate::types::{BlockHash, BlockNumber};
-
-const TAGS: [&str; 5] = ["latest", "earliest", "pending", "safe", "finalized"];
+use crate::types::{BlockHash, BlockNumber, Hash32};
 
 fn invalid() -> Error {
     Error::invalid_params("method parameters invalid")
@@ -31,19 +29,23 @@ fn text(params: &Params, index: usize) -> Result<String, Error> {
 }
 
 /// The block that a tag or hexadecimal number names; `None` when it is above the tip. A header client has no pending
-/// block, and tags that the reference does not know are refused with its words.
+/// block.
 pub(super) fn block_by_number(ctx: &Context, params: &Params, index: usize) -> Result<Option<Block>, Error> {
-    let name = text(params, index)?;
-    match name.as_str() {
+    named_block(ctx, &text(params, index)?)
+}
+
+/// As [`block_by_number`], for a name that was read already.
+pub(super) fn named_block(ctx: &Context, name: &str) -> Result<Option<Block>, Error> {
+    match name {
         "" => Err(Error::invalid_params("Invalid block identifier: empty or null.")),
         "latest" => Ok(ctx.blocks.best()),
         "earliest" => Ok(ctx.blocks.by_number(BlockNumber(0))),
         "pending" => Ok(None),
-        _ => match hex_digits(&name) {
+        "safe" => Ok(ctx.settled().and_then(|settled| ctx.blocks.by_number(settled.safe))),
+        "finalized" => Ok(ctx.settled().and_then(|settled| ctx.blocks.by_number(settled.finalized))),
+        _ => match hex_digits(name) {
             Some(digits) => Ok(number(digits).and_then(|number| ctx.blocks.by_number(number))),
-            None if TAGS.contains(&name.as_str()) || is_decimal(&name) => {
-                Err(Error::invalid_params(format!("invalid blocknumber {name}")))
-            }
+            None if is_decimal(name) => Err(Error::invalid_params(format!("invalid blocknumber {name}"))),
             None => {
                 let name: String = name.escape_debug().take(80).collect();
                 Err(Error::invalid_params(format!("Invalid block identifier '{name}'")))
@@ -54,15 +56,28 @@ pub(super) fn block_by_number(ctx: &Context, params: &Params, index: usize) -> R
 
 /// The block that a hash names; `None` when we do not have it.
 pub(super) fn block_by_hash(ctx: &Context, params: &Params, index: usize) -> Result<Option<Block>, Error> {
-    let name = text(params, index)?;
+    Ok(ctx.blocks.by_hash(&block_hash(params, index)?))
+}
+
+/// A block's hash.
+pub(super) fn block_hash(params: &Params, index: usize) -> Result<BlockHash, Error> {
+    hash(&text(params, index)?, "block hash").map(BlockHash)
+}
+
+/// A transaction's hash.
+pub(super) fn transaction_hash(params: &Params, index: usize) -> Result<Hash32, Error> {
+    hash(&text(params, index)?, "transaction hash").map(Hash32)
+}
+
+/// 32 bytes in hexadecimal; `kind` names them in errors.
+pub(super) fn hash(name: &str, kind: &str) -> Result<[u8; 32], Error> {
+    let length = || Error::invalid_params(format!("Invalid {kind}: incorrect length."));
     if !(64..=66).contains(&name.len()) {
-        return Err(Error::invalid_params("Invalid block hash: incorrect length."));
+        return Err(length());
     }
-    let bytes = hex::decode(&name)
-        .map_err(|_| Error::invalid_params("Invalid block hash format: invalid hex value"))?;
-    let hash =
-        bytes.try_into().map_err(|_| Error::invalid_params("Invalid block hash: incorrect length."))?;
-    Ok(ctx.blocks.by_hash(&BlockHash(hash)))
+    let bytes = hex::decode(name)
+        .map_err(|_| Error::invalid_params(format!("Invalid {kind} format: invalid hex value")))?;
+    bytes.try_into().map_err(|_| length())
 }
 
 /// The flag that asks for whole transactions.

@@ -11,7 +11,9 @@ pub mod difficulty;
 #[cfg(test)]
 pub(crate) mod draft;
 mod fallback;
+pub mod finality;
 pub mod fork_detection;
+pub mod fork_monitor;
 mod header;
 mod merged_mining;
 pub mod receipt;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
 use shared_vendor::testing::node::TempDir;
 
-use crate::nodes::{logged, rpc, start};
+use crate::nodes::{import, logged, rpc, start, wait};
 
 fn metric_names(text: &str) -> BTreeSet<String> {
     let part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -30,6 +31,82 @@ fn every_metric_of_dashboard_and_alerts_is_exported() {
     let missing: Vec<_> =
         used.iter().flat_map(|text| metric_names(text)).filter(|name| !exported.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?} are not among {exported:?}");
+    assert_eq!(node.signal("TERM").exit_code(), 0);
+}
+
+fn get(address: &str, path: &str) -> String {
+    ureq::get(format!("http://{address}{path}")).call().unwrap().body_mut().read_to_string().unwrap()
+}
+
+/// Calls a method with the secret of the run.
+fn with_cookie(dir: &TempDir, address: &str, method: &str, params: &Value) -> Value {
+    let cookie = std::fs::read(dir.path().join("regtest/.cookie")).unwrap();
+    let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+    let basic = format!("Basic {}", base64(&cookie));
+    let call = ureq::post(format!("http://{address}/")).header("authorization", basic).send_json(request);
+    call.unwrap().body_mut().read_json().unwrap()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let group = |chunk: &[u8]| {
+        let bits = chunk.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte))
+            << (8 * (3 - chunk.len()));
+        let digit = |place: usize| {
+            if place <= chunk.len() { char::from(DIGITS[bits >> (18 - 6 * place) & 63]) } else { '=' }
+        };
+        (0..4).map(digit).collect::<String>()
+    };
+    bytes.chunks(3).map(group).collect()
+}
+
+#[test]
+fn peers_are_banned_with_the_cookie_only() {
+    let dir = TempDir::new();
+    let mut node = start(dir.path(), &["--no-p2p-discovery"]);
+    let address = logged(&mut node, "rpc");
+    assert_eq!(rpc(&address, "sco_banAddress", &json!(["10.0.0.0/8"])), Some(Value::Null));
+    let banned = |expected: Value| {
+        let answer = with_cookie(&dir, &address, "sco_bannedAddresses", &json!([]));
+        assert_eq!(answer["result"], expected, "{answer}");
+    };
+    banned(json!([]));
+    for block in ["10.0.0.0/8", "192.0.2.1"] {
+        assert!(with_cookie(&dir, &address, "sco_banAddress", &json!([block]))["error"].is_null());
+    }
+    banned(json!(["10.0.0.0/8", "192.0.2.1"]));
+    let _ = with_cookie(&dir, &address, "sco_unbanAddress", &json!(["10.0.0.0/8"]));
+    banned(json!(["192.0.2.1"]));
+    let wrong = with_cookie(&dir, &address, "sco_banAddress", &json!(["nowhere"]));
+    assert_eq!(wrong["error"]["message"], "invalid banned address nowhere");
+    assert_eq!(with_cookie(&dir, &address, "sco_reputationSummary", &json!([]))["result"]["count"], 0);
+    assert_eq!(node.signal("TERM").exit_code(), 0);
+}
+
+#[test]
+fn a_tag_of_a_hidden_branch_is_an_alarm_on_page_and_metric() {
+    let dir = TempDir::new();
+    import(dir.path());
+    let mut node = start(dir.path(), &["--no-p2p-discovery"]);
+    let (ops, address) = (logged(&mut node, "ops"), logged(&mut node, "rpc"));
+    let block = rpc(&address, "eth_getBlockByNumber", &json!(["0x500", false])).unwrap();
+    let tag = block["hashForMergedMining"].as_str().unwrap().to_owned();
+    let check = |tag: &str| {
+        let answer = with_cookie(&dir, &address, "rustock_checkMergedMiningTag", &json!([tag]));
+        answer["result"].clone()
+    };
+    assert_eq!(check(&tag), json!({ "number": "0x500", "verdict": "known" }));
+    let unknown = format!("0x{}{}", "11".repeat(20), &tag[42..]);
+    assert_eq!(check(&unknown), json!({ "number": "0x500", "verdict": "agrees" }));
+    // Block 1280 was mined on 1216 as the newest commitment; another byte there is a branch of 65 blocks or more.
+    let other = u8::from_str_radix(&tag[42..44], 16).unwrap() ^ 1;
+    let hidden = format!("0x{}{other:02x}{}", "22".repeat(20), &tag[44..]);
+    let verdict = check(&hidden);
+    assert_eq!((&verdict["verdict"], &verdict["alarming"]), (&json!("departs"), &json!(true)), "{verdict}");
+    assert_eq!(verdict["length"], "0x41");
+    wait("the alarm", || get(&ops, "/metrics").contains("rustock_hidden_fork_blocks 65").then_some(()));
+    let page = get(&ops, "/");
+    assert!(page.contains("A branch of at least 65 blocks is being mined that no peer shows"), "{page}");
     assert_eq!(node.signal("TERM").exit_code(), 0);
 }
 
