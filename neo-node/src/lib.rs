@@ -7,5 +7,6 @@
 
 pub mod cli;
 pub mod config;
+pub mod fuzzing;
 pub mod metrics;
 pub mod node;

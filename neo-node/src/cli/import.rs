@@ -23,7 +23,7 @@ use shared_vendor::{
     app::Loaded, cli::print, clock::Clock as _, datadir::io_error, exit::Report, progress::Progress,
 };
 
-use super::{BLOCK_REFUSED, DATABASE_FAILED, NeoNode, open_ledger};
+use super::{BLOCK_REFUSED, NeoNode, database_code, open_ledger};
 
 /// Blocks that wait, checked, for their execution.
 const AHEAD: usize = 8;
@@ -67,8 +67,9 @@ pub(super) fn run(options: &Options, loaded: &Loaded<NeoNode>) -> Result<(), Rep
     let (started, before) = (loaded.clock.now(), ledger.height());
     let result = add_all(&ledger, blocks, options, loaded);
     // what was executed is kept even when a later block is refused
-    ledger.flush().map_err(|err| Report::new(DATABASE_FAILED, DATABASE_FAILED.title).because(&err))?;
+    let flushed = ledger.flush();
     result?;
+    flushed.map_err(|err| failed(&err, err.is_damage()))?;
     let (took, tip) = (loaded.clock.now().since(started).as_secs_f64(), ledger.tip());
     let added = tip.height.saturating_sub(before);
     print(&format!(
@@ -95,6 +96,11 @@ fn open(path: &Path) -> Result<Blocks, Report> {
     let with_start = numbered.is_some_and(|number| number.parse::<u32>().is_ok()) || head == [0; 4];
     let whole: Box<dyn Read + Send> = Box::new(io::Cursor::new(head).chain(input));
     BlockReader::open(whole, with_start).map_err(|err| refused(path, &err))
+}
+
+fn failed(err: &(dyn std::error::Error + 'static), is_damage: bool) -> Report {
+    let code = database_code(is_damage);
+    Report::new(code, code.title).because(err)
 }
 
 fn refused(path: &Path, err: &(dyn std::error::Error + 'static)) -> Report {
@@ -128,8 +134,9 @@ fn add_all(
         scope.spawn(move || read_ahead(blocks, ledger, last, trusts, &sender));
         execute(ledger, &receiver, last, loaded)
     })
-    .map_err(|err| {
-        refused(&options.file, &err).state(format!("the chain ends at height {}", ledger.height()))
+    .map_err(|err| match err {
+        Failure::Block(err) if !err.is_fault_of_block() => failed(&err, err.is_damage()),
+        err => refused(&options.file, &err).state(format!("the chain ends at height {}", ledger.height())),
     })
 }
 

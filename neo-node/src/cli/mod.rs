@@ -124,6 +124,12 @@ pub const BLOCK_REFUSED: Code = Code {
 /// All of the above.
 pub const CODES: &[Code] = &[DATABASE_DAMAGED, DATABASE_FAILED, BLOCK_REFUSED];
 
+/// What is wrong with the database when it fails.
+#[must_use]
+pub fn database_code(is_damage: bool) -> Code {
+    if is_damage { DATABASE_DAMAGED } else { DATABASE_FAILED }
+}
+
 /// Opens the ledger in a data directory that is already locked.
 ///
 /// # Errors
@@ -135,15 +141,16 @@ pub fn open_ledger(
 ) -> Result<Ledger, Report> {
     let path = data.join("db");
     let place = path.display().to_string();
-    let database = Database::open(&path)
-        .map_err(|err| Report::new(DATABASE_FAILED, DATABASE_FAILED.title).at(place.clone()).because(&err))?;
+    let database = Database::open(&path).map_err(|err| {
+        let code = database_code(err.is_damage());
+        Report::new(code, code.title).at(place.clone()).because(&err)
+    })?;
     Ledger::open(Arc::new(settings), options, database).map_err(|err| {
         let code = match &err {
             PersistError::Ledger(
                 LedgerError::Network { .. } | LedgerError::Version { .. } | LedgerError::History(_),
             ) => exit::DATA_FOREIGN,
-            PersistError::Ledger(LedgerError::Store(_)) => DATABASE_FAILED,
-            _ => DATABASE_DAMAGED,
+            _ => database_code(err.is_damage()),
         };
         Report::new(code, code.title).at(place).because(&err)
     })

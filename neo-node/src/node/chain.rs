@@ -81,7 +81,7 @@ pub(super) fn spawn<D: Daemon<Config = Config>>(
         }
         let flushed = tokio::task::spawn_blocking(move || ledger.flush()).await;
         match flushed {
-            Ok(Err(err)) => Err(super::report::ledger_failed(&err)),
+            Ok(Err(err)) => Err(super::report::ledger_failed(&err, err.is_damage())),
             Ok(Ok(())) | Err(_) => Ok(()),
         }
     });
@@ -96,7 +96,7 @@ fn persist(ledger: &Ledger, block: Arc<Block>) -> Persisted {
         Err(err) if err.is_fault_of_block() => {
             Ok(Err(Outcome::Refused(shared_vendor::log::Chain(&err).to_string())))
         }
-        Err(err) => Err(Box::new(super::report::ledger_failed(&err))),
+        Err(err) => Err(Box::new(super::report::ledger_failed(&err, err.is_damage()))),
     }
 }
 

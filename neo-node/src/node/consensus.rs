@@ -11,7 +11,7 @@ use neo_contract::{
 };
 use neo_crypto::secp256r1::{PrivateKey, PublicKey};
 use neo_runtime::{
-    Admission, Executed, Ledger,
+    Admission, Executed, Ledger, LedgerError,
     mempool::{Others, PoolEvent},
     verify::{self, VerifyError},
 };
@@ -207,7 +207,10 @@ impl Node {
 
     /// What consensus must know of the chain.
     fn tip(&self) -> Result<Tip, Report> {
-        self.read_tip().map_err(|err| super::report::ledger_failed(&err))
+        self.read_tip().map_err(|err| {
+            let err = LedgerError::State(err);
+            super::report::ledger_failed(&err, err.is_damage())
+        })
     }
 
     fn read_tip(&self) -> Result<Tip, EngineError> {

@@ -13,7 +13,7 @@ use shared_vendor::{
     progress::Progress,
 };
 
-use crate::{cli::DATABASE_FAILED, config::Config, metrics::Metrics};
+use crate::{cli::database_code, config::Config, metrics::Metrics};
 
 const LINE_WHILE_SYNCING: Duration = Duration::from_secs(10);
 const LINE_AT_TIP: Duration = Duration::from_secs(60);
@@ -23,8 +23,9 @@ const LAG: u32 = 2;
 const PEERS_SHOWN: usize = 50;
 
 /// What ends the process when the ledger fails.
-pub(super) fn ledger_failed(err: &(dyn Error + 'static)) -> Report {
-    Report::new(DATABASE_FAILED, DATABASE_FAILED.title).because(err)
+pub(super) fn ledger_failed(err: &(dyn Error + 'static), is_damage: bool) -> Report {
+    let code = database_code(is_damage);
+    Report::new(code, code.title).because(err)
 }
 
 pub(super) struct Reporter {

@@ -57,29 +57,35 @@ fn killed_imports_go_on_to_the_same_state_root_and_export_the_same_file() {
     let chain = recorded.join("solo/chain.0.acc");
     let chain = chain.to_str().unwrap();
     let config = recorded.join("configs/neogo-solo.yml");
+    let last_root = root_at(&recorded, 189);
     let mut home = TempDir::new();
-    let (mut landed, mut delay) = (0, 120);
-    for round in 0..kills {
+    let (mut landed, mut finished, mut delay) = (0, 0, 120);
+    while landed < kills {
         let verb = ["import", "--write-buffer", "0", chain];
         let mut command = node::command(BINARY, home.path());
-        command.args(arguments(config.to_str().unwrap(), &verb)).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(arguments(config.to_str().unwrap(), &verb)).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut import = command.spawn().unwrap();
         thread::sleep(Duration::from_millis(delay));
         if import.try_wait().unwrap().is_some() {
-            // it was faster: begin anew, and kill earlier
+            // it was faster: what it has must be right; then begin anew, and kill earlier
+            let done = import.wait_with_output().unwrap();
+            assert!(done.status.success() && text(&done.stdout).contains(&last_root), "{done:?}");
             home = TempDir::new();
+            finished += 1;
             delay = delay * 2 / 3;
             continue;
         }
         import.kill().unwrap();
         import.wait().unwrap();
         landed += 1;
-        delay = 40 + (delay + round * 37) % 150;
+        delay = 40 + (delay + landed * 37) % 150;
     }
-    println!("{landed} of {kills} kills fell into an import");
+    println!(
+        "{landed} kills fell into an import, {finished} imports have ended between them with the recorded root"
+    );
     let done = run(home.path(), &recorded, &["import", chain]);
     assert!(done.status.success(), "{}", text(&done.stderr));
-    assert!(text(&done.stdout).contains(&root_at(&recorded, 189)), "{}", text(&done.stdout));
+    assert!(text(&done.stdout).contains(&last_root), "{}", text(&done.stdout));
     let copy = home.path().join("copy.acc");
     let exported = run(home.path(), &recorded, &["export", copy.to_str().unwrap()]);
     assert!(exported.status.success(), "{}", text(&exported.stderr));
@@ -95,6 +101,68 @@ fn an_import_stops_where_it_is_told_and_a_second_one_goes_on() {
         let done = run(home.path(), &recorded, &["import", "--to", to, chain.to_str().unwrap()]);
         assert!(text(&done.stdout).contains(&root_at(&recorded, height)), "{}", text(&done.stdout));
     }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_folder(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_damaged_database_is_refused_with_a_stated_code_or_goes_on_from_what_is_whole() {
+    let Some(recorded) = recorded() else { return };
+    let home = TempDir::new();
+    let chain = recorded.join("solo/chain.0.acc");
+    let chain = chain.to_str().unwrap();
+    let (good, data) = (home.path().join("good"), home.path().join("data"));
+    let import = |folder: &Path, to: &str| {
+        run(home.path(), &recorded, &["import", "--data-dir", folder.to_str().unwrap(), "--to", to, chain])
+    };
+    // opening moves what was written from the log into tables, so the second import leaves both
+    for to in ["100", "130"] {
+        assert!(import(&good, to).status.success());
+    }
+    let damages: [(&str, &str, fn(&Path)); 5] = [
+        ("CURRENT", "E0301", |path| fs::write(path, "nothing").unwrap()),
+        (".sst", "E0301", |path| fs::remove_file(path).unwrap()),
+        (".sst", "E0301", |path| fs::write(path, [7; 1000]).unwrap()),
+        (".sst", "E0301", flip_bytes),
+        (".log", "", flip_bytes),
+    ];
+    for (number, (which, code, damage)) in damages.into_iter().enumerate() {
+        let _ = fs::remove_dir_all(&data);
+        copy_folder(&good, &data);
+        let mut files = 0;
+        for entry in fs::read_dir(data.join("privnet/db")).unwrap().flatten() {
+            if entry.path().to_str().unwrap().ends_with(which) {
+                damage(&entry.path());
+                files += 1;
+            }
+        }
+        assert!(files > 0, "{which}");
+        let done = import(&data, "189");
+        let stderr = text(&done.stderr);
+        if code.is_empty() {
+            assert!(text(&done.stdout).contains(&root_at(&recorded, 189)), "{number}: {stderr}");
+        } else {
+            assert_eq!((done.status.code(), stderr.contains(code)), (Some(65), true), "{number}: {stderr}");
+        }
+    }
+}
+
+/// Changes a byte here and there.
+fn flip_bytes(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let length = bytes.len();
+    bytes.iter_mut().skip(length / 3).step_by(101).for_each(|byte| *byte ^= 0x55);
+    fs::write(path, bytes).unwrap();
 }
 
 #[test]

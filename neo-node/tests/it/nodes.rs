@@ -56,18 +56,23 @@ pub(crate) fn validator(dir: &Path, args: &[&str]) -> TestNode {
 /// Calls a method over HTTP; `None` while the node does not answer.
 pub(crate) fn call(address: SocketAddr, method: &str, params: &Value) -> Option<Value> {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    serde_json::from_str(&post(address, &body, body.len())?.1).ok()
+}
+
+/// Posts a body and says how long it is; status line and body of the answer.
+pub(crate) fn post(address: SocketAddr, body: &str, length: usize) -> Option<(String, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     let head = format!(
-        "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
+        "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
     );
     stream.write_all(head.as_bytes()).ok()?;
-    stream.write_all(body.as_bytes()).ok()?;
+    // what is refused by its length may be closed before all is written
+    let _ = stream.write_all(body.as_bytes());
     let mut reply = String::new();
-    stream.read_to_string(&mut reply).ok()?;
-    let (_, body) = reply.split_once("\r\n\r\n")?;
-    serde_json::from_str(body).ok()
+    let _ = stream.read_to_string(&mut reply);
+    let (head, body) = reply.split_once("\r\n\r\n")?;
+    Some((head.lines().next()?.to_owned(), body.to_owned()))
 }
 
 /// The result of a call.

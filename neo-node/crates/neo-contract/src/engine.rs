@@ -172,8 +172,8 @@ pub enum EngineError {
     #[error("stored state of a native contract: {0}")]
     State(&'static str),
     /// The store failed. Such an execution has no result; it is neither HALT nor FAULT.
-    #[error("store: {0}")]
-    Store(StoreError),
+    #[error("store")]
+    Store(#[source] StoreError),
 }
 
 impl From<EngineError> for Fault {

@@ -166,3 +166,55 @@ fn read_fixed_text(reader: &mut Reader<'_>) -> Result<String> {
     }
     std::str::from_utf8(text).map(str::to_owned).map_err(|_| DecodeError::Invalid("text is not UTF-8"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let token = MethodToken {
+            hash: UInt160([1; 20]),
+            method: "foo".to_owned(),
+            parameters: 2,
+            has_return: true,
+            flags: CallFlags::ALL,
+        };
+        let good = Nef::new("compiler", "source", vec![token], vec![0x11, 0x12, 0x9e]);
+        let bytes = good.to_bytes();
+        assert_eq!(Nef::from_bytes(&bytes), Ok(good));
+        for cut in 0..bytes.len() {
+            assert!(Nef::from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(Nef::from_bytes(&changed).is_err(), "byte {at} changed");
+        }
+        assert!(Nef::from_bytes(&[&bytes[..], &[0]].concat()).is_err(), "a byte more");
+    }
+
+    #[test]
+    fn good_checksums_do_not_excuse_bad_parts() {
+        let refused = |change: &dyn Fn(&mut Nef)| {
+            let mut nef = Nef::new("c", "", Vec::new(), vec![0x40]);
+            change(&mut nef);
+            nef.checksum = nef.computed_checksum();
+            Nef::from_bytes(&nef.to_bytes()).is_err()
+        };
+        assert!(!refused(&|_| {}));
+        assert!(refused(&|nef| nef.script.clear()), "no script");
+        assert!(refused(&|nef| nef.script = vec![0x21; MAX_ITEM_SIZE]), "too large as a whole");
+        assert!(refused(&|nef| nef.source = "s".repeat(257)), "a long source");
+        let token = |method: &str| MethodToken {
+            hash: UInt160::ZERO,
+            method: method.to_owned(),
+            parameters: 0,
+            has_return: false,
+            flags: CallFlags::NONE,
+        };
+        assert!(!refused(&|nef| nef.tokens = vec![token("m"); 128]));
+        assert!(refused(&|nef| nef.tokens = vec![token("m"); 129]), "too many tokens");
+        assert!(refused(&|nef| nef.tokens = vec![token("_m")]), "a token of a hidden method");
+    }
+}

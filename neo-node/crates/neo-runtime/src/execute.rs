@@ -28,8 +28,13 @@ pub enum ExecuteError {
     #[error("native contracts refuse the block ({0:?}): {1}")]
     System(Trigger, String),
     /// The store failed.
-    #[error("reading the state: {0}")]
-    Store(String),
+    #[error("reading the state: {text}")]
+    Store {
+        /// What it says.
+        text: String,
+        /// Its files are damaged.
+        damaged: bool,
+    },
     /// The state lacks what every state has.
     #[error("the state is damaged")]
     Engine(#[from] EngineError),
@@ -213,7 +218,10 @@ fn run_transaction<S: Store>(
 fn check_store<S: Store>(engine: &ApplicationEngine<S>) -> Result<(), ExecuteError> {
     let Some(Fault::Host(error)) = engine.fault() else { return Ok(()) };
     match error.downcast_ref() {
-        Some(EngineError::Store(error)) => Err(ExecuteError::Store(error.to_string())),
+        Some(EngineError::Store(error)) => {
+            let damaged = error.downcast_ref().is_some_and(neo_store::StoreError::is_damage);
+            Err(ExecuteError::Store { text: error.to_string(), damaged })
+        }
         _ => Ok(()),
     }
 }

@@ -83,6 +83,26 @@ pub enum LedgerError {
     NoState(u32),
 }
 
+impl LedgerError {
+    /// True when what is stored is not what was written.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(err) => err.is_damage(),
+            Self::State(err) => is_state_damage(err),
+            Self::Trie(_) | Self::NoState(_) => true,
+            Self::Network { .. } | Self::Version { .. } | Self::History(_) => false,
+        }
+    }
+}
+
+fn is_state_damage(err: &EngineError) -> bool {
+    match err {
+        EngineError::Store(err) => err.downcast_ref().is_none_or(StoreError::is_damage),
+        _ => true,
+    }
+}
+
 /// Why a block is not added.
 #[derive(Debug, thiserror::Error)]
 pub enum PersistError {
@@ -125,6 +145,19 @@ impl PersistError {
             Self::Header(err) | Self::Transaction { source: err, .. } => !err.is_local(),
             Self::Execute(err) => matches!(err, ExecuteError::System(..)),
             Self::Ledger(_) => false,
+        }
+    }
+
+    /// True when what is stored is not what was written.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Header(VerifyError::State(err))
+            | Self::Transaction { source: VerifyError::State(err), .. } => is_state_damage(err),
+            Self::Execute(ExecuteError::Store { damaged, .. }) => *damaged,
+            Self::Execute(ExecuteError::Engine(err)) => is_state_damage(err),
+            Self::Ledger(err) => err.is_damage(),
+            _ => false,
         }
     }
 }
@@ -387,26 +420,33 @@ impl Ledger {
     fn commit(&self, roots: &mut Roots, executed: &Executed, extra: WriteSet) -> Result<(), PersistError> {
         let mut changes = extra;
         let index = executed.block.header.body().index;
-        let (root, waiting) = {
-            let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
-            let root = roots.apply(&self.database, &shown.waiting, executed, &mut changes)?;
-            (root, shown.waiting.clone())
+        let root = {
+            let waiting = self.shown.read().unwrap_or_else(PoisonError::into_inner).waiting.clone();
+            roots.apply(&self.database, &waiting, executed, &mut changes)?
         };
         let record = StateRoot { index, root, witness: None };
         changes.put(Table::Roots, index.to_be_bytes().to_vec(), record.to_bytes());
         if self.options.logs {
             commit::put_logs(executed, &mut changes);
         }
-        let mut all = Arc::unwrap_or_clone(waiting);
-        all.absorb(changes);
-        let writes = all.bytes() >= self.options.write_buffer;
-        if writes {
-            self.database.write(&all).map_err(LedgerError::from)?;
-            all = WriteSet::default();
-            roots.collapse();
+        let waiting = {
+            let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
+            // copied only when a reader still looks at it
+            Arc::make_mut(&mut shown.waiting).absorb(changes);
+            (shown.header, shown.root) = (executed.block.header.clone(), root);
+            shown.waiting.clone()
+        };
+        if waiting.bytes() >= self.options.write_buffer {
+            self.write(roots, &waiting)?;
         }
-        let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
-        *shown = Shown { header: executed.block.header.clone(), root, waiting: Arc::new(all) };
+        Ok(())
+    }
+
+    /// Writes what waits. Readers see it all the time, first here, then in the store.
+    fn write(&self, roots: &mut Roots, waiting: &WriteSet) -> Result<(), LedgerError> {
+        self.database.write(waiting)?;
+        self.shown.write().unwrap_or_else(PoisonError::into_inner).waiting = Arc::default();
+        roots.collapse();
         Ok(())
     }
 
@@ -418,9 +458,7 @@ impl Ledger {
         let mut roots = self.lock_roots();
         let waiting = self.shown.read().unwrap_or_else(PoisonError::into_inner).waiting.clone();
         if !waiting.is_empty() {
-            self.database.write(&waiting)?;
-            roots.collapse();
-            self.shown.write().unwrap_or_else(PoisonError::into_inner).waiting = Arc::default();
+            self.write(&mut roots, &waiting)?;
         }
         Ok(self.database.flush()?)
     }

@@ -10,3 +10,14 @@ pub enum StoreError {
     #[error("the database has no table {0}")]
     NoTable(&'static str),
 }
+
+impl StoreError {
+    /// True when the files themselves are damaged, and neither the disk nor the system is at fault.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Engine(err) => err.kind() == rocksdb::ErrorKind::Corruption,
+            Self::NoTable(_) => true,
+        }
+    }
+}

@@ -20,6 +20,9 @@ const MAX_SIGNERS_AND_ATTRIBUTES: usize = 16;
 /// Largest script.
 const MAX_SCRIPT: usize = 65535;
 
+/// Bytes of a typical transaction beside its script: one signer, one witness with one signature.
+const TYPICAL_SIZE: usize = 192;
+
 /// What is hashed and signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransactionBody {
@@ -99,7 +102,7 @@ impl Transaction {
     /// Joins a body and its witnesses, one for each signer in the same order.
     #[must_use]
     pub fn new(body: TransactionBody, witnesses: Vec<Witness>) -> Self {
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_capacity(body.script.len().saturating_add(TYPICAL_SIZE));
         body.write(&mut writer);
         let hash = UInt256(sha256(writer.as_slice()));
         write_list(&mut writer, &witnesses);

@@ -19,8 +19,9 @@ use shared_vendor::bytes::{Reader, Writer};
 
 /// Longest key in bytes: contract id and storage key.
 pub const MAX_KEY_BYTES: usize = 4 + 64;
-/// Longest value: a storage item and what its encoding adds.
-pub const MAX_VALUE_BYTES: usize = 65_535 + 4;
+/// Longest value: the longest serialised item, which a contract's state may be. The reference's plugin stops for good at a value above
+/// 65,539 bytes while its chain goes on; neo-go takes such a value into the trie, and so do we.
+pub const MAX_VALUE_BYTES: usize = 131_070;
 /// Children of a branch: one for each nibble and one for the value.
 pub(super) const CHILDREN: usize = 17;
 /// The child that holds the value ending at a branch.
