@@ -522,6 +522,10 @@ impl Node {
         if now.since(self.last_status) >= STATUS_EVERY {
             self.tell_status(now);
         }
+        if !self.sync.progress().busy && !self.finality.is_of(&self.best.borrow().best.hash) {
+            let (finality, blocks) = (Arc::clone(&self.finality), Arc::clone(&self.blocks));
+            drop(tokio::task::spawn_blocking(move || finality.settled(&*blocks)));
+        }
         let observed = Observed {
             peers: &self.peers,
             scores: &self.scores,
@@ -558,10 +562,6 @@ impl Node {
             self.best.send_replace(best);
             self.reporter.tip_changed(tip, time);
             self.step(Input::Tip(BlockId { hash: tip.hash, number: tip.number }));
-            if !self.sync.progress().busy {
-                let (finality, blocks) = (Arc::clone(&self.finality), Arc::clone(&self.blocks));
-                drop(tokio::task::spawn_blocking(move || finality.settled(&*blocks)));
-            }
         }
         self.step(Input::Imported { job, result });
         if changed && !self.sync.progress().busy {

@@ -124,6 +124,12 @@ impl Finality {
         self.thresholds
     }
 
+    /// True when the blocks of this best block are known.
+    #[must_use]
+    pub fn is_of(&self, best: &BlockHash) -> bool {
+        self.last.lock().is_some_and(|(of, _)| of == *best)
+    }
+
     /// What was computed last, for a best block that may have changed since.
     #[must_use]
     pub fn known(&self) -> Option<Settled> {

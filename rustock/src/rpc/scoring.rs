@@ -69,8 +69,7 @@ impl Context {
         run: impl FnOnce(&mut Scores, Time, u64) -> T + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, done) = oneshot::channel();
-        let (now, wall) =
-            (self.clock.now(), u64::try_from(self.clock.wall().as_millis()).unwrap_or(u64::MAX));
+        let (now, wall) = (self.clock.now(), self.clock.wall().as_millis());
         let order = Order::Scores(Box::new(move |scores| drop(reply.send(run(scores, now, wall)))));
         let gone = || Error::internal("the node is stopping");
         self.orders.send(order).await.map_err(|_| gone())?;
