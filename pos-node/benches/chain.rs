@@ -1,5 +1,5 @@
 //! How fast the chain is: replay of a recorded chain into a database on disk, the end of an epoch, signatures of
-//! accounts against `ed25519-zebra`, the application tree against building it anew.
+//! accounts against `ed25519-zebra`, the application tree against crate `jmt`. Every comparison is within one run.
 
 #![allow(missing_docs, clippy::disallowed_methods, clippy::unwrap_used)]
 
@@ -12,7 +12,7 @@ use pos_node::{
         app::{MemoryStore, Overlay},
         genesis::{Genesis, GenesisValidator, Start},
         registry::Validator,
-        tree::{MemoryNodes, update::update_hashed},
+        tree::{MemoryNodes, update::update},
         verifier::{BatchVerifier, Verifier},
     },
     storage::{Database, History, MemoryDatabase, SqliteDatabase},
@@ -251,22 +251,47 @@ fn signature_bench(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Entries of a tree and changes of every tenth of them; keys and values as both implementations take them.
+type Pairs = Vec<([u8; 32], [u8; 56])>;
+
 fn tree_bench(criterion: &mut Criterion) {
-    let leaves: Vec<([u8; 32], Option<[u8; 32]>)> = {
-        let mut leaves: Vec<_> = (0..100_000u64).map(|at| (seed(at), Some(seed(at + 1)))).collect();
-        leaves.sort_unstable();
-        leaves
+    use jmt::{JellyfishMerkleTree, KeyHash, Sha256Jmt, mock::MockTreeStore, storage::TreeWriter as _};
+    let value = |number: u64| -> [u8; 56] {
+        let mut value = [0; 56];
+        value.iter_mut().zip(sha256(&number.to_le_bytes())).for_each(|(to, from)| *to = from);
+        value
     };
+    let entries: Pairs = (0..100_000u64).map(|at| (seed(at), value(at))).collect();
+    let changes: Pairs = (0..100_000u64).step_by(10).map(|at| (seed(at), value(at + 1))).collect();
+    fn pairs(of: &Pairs) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        of.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice())))
+    }
+    fn hashed(of: &Pairs) -> impl Iterator<Item = (KeyHash, Option<Vec<u8>>)> {
+        of.iter().map(|(key, value)| (KeyHash(sha256(key)), Some(value.to_vec())))
+    }
     let mut nodes = MemoryNodes::default();
-    nodes.apply(update_hashed(&MemoryNodes::default(), &leaves).writes);
-    let changes: Vec<_> = leaves.iter().step_by(10).map(|(key, _)| (*key, Some([7; 32]))).collect();
+    nodes.apply(update(&MemoryNodes::default(), pairs(&entries)).writes);
+    let store = MockTreeStore::default();
+    let tree: Sha256Jmt<'_, _> = JellyfishMerkleTree::new(&store);
+    let (_, batch) = tree.put_value_set(hashed(&entries), 0).unwrap();
+    store.write_node_batch(&batch.node_batch).unwrap();
+    let same = |changes: &Pairs, version| tree.put_value_set(hashed(changes), version).unwrap().0.0;
+    assert_eq!(update(&nodes, pairs(&changes)).root, same(&changes, 1), "both are the same tree");
     let mut group = criterion.benchmark_group("tree of 100,000 entries");
     group.sample_size(10);
     group.bench_function("10,000 changes", |bencher| {
-        bencher.iter(|| black_box(update_hashed(&nodes, &changes).root));
+        bencher.iter(|| black_box(update(&nodes, pairs(&changes))));
+    });
+    group.bench_function("10,000 changes, crate jmt", |bencher| {
+        bencher.iter(|| black_box(tree.put_value_set(hashed(&changes), 1).unwrap()));
     });
     group.bench_function("built anew", |bencher| {
-        bencher.iter(|| black_box(update_hashed(&MemoryNodes::default(), &leaves).root));
+        bencher.iter(|| black_box(update(&MemoryNodes::default(), pairs(&entries))));
+    });
+    group.bench_function("built anew, crate jmt", |bencher| {
+        let empty = MockTreeStore::default();
+        let tree: Sha256Jmt<'_, _> = JellyfishMerkleTree::new(&empty);
+        bencher.iter(|| black_box(tree.put_value_set(hashed(&entries), 0).unwrap()));
     });
     group.finish();
 }

@@ -72,7 +72,7 @@ fn make(folder: &Path) {
             canonical: vec![(0, Some(block_root))],
             fold: Some(fold),
             finalized: Some(Checkpoint { epoch: 0, root: block_root }),
-            forget: Vec::new(),
+            ..Batch::default()
         })
         .unwrap();
 }

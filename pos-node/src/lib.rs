@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod consensus;
 pub mod crypto;
+pub mod fuzzing;
 pub mod mempool;
 pub mod network;
 pub mod node;

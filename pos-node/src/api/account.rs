@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared_vendor::rpc::{Error, Methods, ParamDoc, Spec};
 
 use super::{
-    Context, View, ask, data, not_found, number,
+    Context, View, ask, data, failed, not_found, number,
     params::{self, BlockId},
 };
 use crate::{
@@ -26,7 +26,24 @@ const AT: &[ParamDoc] = &[
     ParamDoc { name: "block", help: "A block that is not yet final, or the final one", optional: true },
 ];
 
+const BLOCK: &[ParamDoc] =
+    &[ParamDoc { name: "block", help: "A block that is not yet final, or the final one", optional: true }];
+
 pub(super) fn add(methods: &mut Methods<Context>) {
+    methods.add_async(
+        Spec::open("chain_supply", "What was issued and burned since genesis, in nano", BLOCK),
+        |ctx, params| async move {
+            let id = BlockId::read(&params, 0)?;
+            ask(&ctx, move |view| {
+                let root = id.root(view)?;
+                let gone = || Error::new(-32002, "the state of that block is not kept");
+                let app = view.chain.app(&root).ok_or_else(gone)?;
+                let supply = Overlay::new(&app).supply();
+                Ok(json!({ "issued": number(supply.issued), "burned": number(supply.burned) }))
+            })
+            .await
+        },
+    );
     methods.add_async(Spec::open("account_get", "An account", AT), |ctx, params| async move {
         let (address, id) = (params::account(&params, 0)?, BlockId::read(&params, 1)?);
         ask(&ctx, move |view| {
@@ -59,7 +76,11 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         },
     );
     methods.add_async(
-        Spec::open("account_proof", "An account with the proof that leads to the application root", AT),
+        Spec::open(
+            "account_proof",
+            "An account with the proofs that lead to the application root and to the header",
+            AT,
+        ),
         |ctx, params| async move {
             let (address, id) = (params::account(&params, 0)?, BlockId::read(&params, 1)?);
             ask(&ctx, move |view| proof(view, id, &address)).await
@@ -99,12 +120,14 @@ fn proof(view: &View<'_>, id: BlockId, address: &Address) -> Result<Value, Error
     let value = app.value(&key);
     let nodes = AppNodes(&app);
     let proof = prove(&nodes, &key);
+    let entry = view.chain.prove(&root, &key).ok_or_else(failed)?;
     Ok(json!({
         "block": root.to_string(),
         "appRoot": data(crate::state::tree::root(&nodes)),
         "key": data(&key),
         "value": value.map(data),
         "proof": data(encode(&proof)),
+        "entry": data(encode(&entry)),
     }))
 }
 

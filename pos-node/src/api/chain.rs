@@ -5,9 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use shared_vendor::rpc::{Error, Methods, ParamDoc, Spec};
 
-use super::{Context, View, ask, data, failed, not_found, number, params::BlockId, tx};
+use super::{
+    Context, View, ask, data, failed, not_found, number,
+    params::{BlockId, whole},
+    tx,
+};
 use crate::{
-    storage::{Database as _, StoredBlock},
+    storage::{CertificateRow, Database as _, StoredBlock},
     types::{
         codec::encode,
         operation::{Checkpoint, SignedHeader},
@@ -21,6 +25,11 @@ pub(super) const BLOCK: &[ParamDoc] = &[ParamDoc {
     help: "Slot, root, or head, confirmed, justified, finalized, genesis; the head when left out",
     optional: true,
 }];
+
+const FROM: &[ParamDoc] =
+    &[ParamDoc { name: "epoch", help: "The first epoch; 0 when left out", optional: true }];
+/// Most certificates of one answer.
+const MAX_CERTIFICATES: u32 = 64;
 
 pub(super) fn add(methods: &mut Methods<Context>) {
     methods.add_async(Spec::open("chain_head", "The head of the chain", &[]), |ctx, _| async move {
@@ -119,6 +128,25 @@ pub(super) fn add(methods: &mut Methods<Context>) {
                     "time": number(view.chain.config().genesis_time),
                     "forkVersion": data(view.chain.config().genesis_fork_version),
                 }))
+            })
+            .await
+        },
+    );
+    methods.add_async(
+        Spec::open("chain_certificates", "Finality certificates with the sets that signed them", FROM),
+        |ctx, params| async move {
+            let from = if params.value(0).is_some() { whole(&params, 0, "epoch")? } else { 0 };
+            ask(&ctx, move |view| {
+                let rows = view.chain.db().certificates(from, MAX_CERTIFICATES).map_err(|_| failed())?;
+                let line = |row: CertificateRow| {
+                    json!({
+                        "epoch": number(row.epoch),
+                        "certificate": data(row.certificate),
+                        "signersRoot": row.signers_root.to_string(),
+                        "signers": data(row.signers),
+                    })
+                };
+                Ok(rows.into_iter().map(line).collect::<Value>())
             })
             .await
         },

@@ -5,6 +5,7 @@ use shared_vendor::rpc::{Error, Methods, ParamDoc, Spec};
 
 use super::{Context, View, ask, busy, data, failed, not_found, number, params};
 use crate::{
+    consensus::light::TxProof,
     mempool::Refusal,
     storage::{Database as _, TxPlace},
     types::{
@@ -72,6 +73,26 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         let id = params::root(&params, 0, "id")?;
         ask(&ctx, move |view| Ok(receipt(&placed(view, &id)?.2))).await
     });
+    methods.add_async(
+        Spec::open("tx_proof", "The proof that a transaction is in its block", ID),
+        |ctx, params| async move {
+            let id = params::root(&params, 0, "id")?;
+            ask(&ctx, move |view| {
+                let place = view.chain.db().tx_place(&id).map_err(|_| failed())?;
+                let place = place.ok_or_else(|| not_found("transaction"))?;
+                let stored = view.chain.db().block(&place.block).map_err(|_| failed())?;
+                let stored = stored.ok_or_else(|| not_found("block"))?;
+                let header = stored.block.header.header;
+                let proof = TxProof::new(header, &stored.block.body, place.index).ok_or_else(failed)?;
+                Ok(json!({
+                    "block": place.block.to_string(),
+                    "slot": number(place.slot),
+                    "proof": data(encode(&proof)),
+                }))
+            })
+            .await
+        },
+    );
     methods.add_async(
         Spec::open("tx_status", "pending, included, confirmed, finalized or unknown", ID),
         |ctx, params| async move {

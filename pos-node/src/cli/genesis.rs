@@ -12,7 +12,7 @@ use shared_vendor::{
 };
 
 use super::{PosNode, read_genesis, refused};
-use crate::node::genesis::{Devnet, MAX_DEVNET_VALIDATORS, devnet};
+use crate::node::genesis::{Devnet, MAX_DEVNET_ACCOUNTS, MAX_DEVNET_VALIDATORS, devnet};
 
 /// What can be done with genesis files.
 #[derive(Debug, Subcommand)]
@@ -31,6 +31,9 @@ pub enum Command {
         /// Number of the chain
         #[arg(long, default_value_t = 7777)]
         chain_id: u64,
+        /// Accounts with coins, whose keys everybody knows
+        #[arg(long, default_value_t = 16)]
+        accounts: u32,
         /// The file to write; its folder is made
         #[arg(long)]
         out: PathBuf,
@@ -44,16 +47,22 @@ pub enum Command {
 
 pub(super) fn run(command: &Command, loaded: &Loaded<PosNode>) -> Result<(), Report> {
     match command {
-        Command::Devnet { validators, slot_ms, start_in, chain_id, out } => {
+        Command::Devnet { validators, slot_ms, start_in, chain_id, accounts, out } => {
             if !(1..=MAX_DEVNET_VALIDATORS).contains(validators) {
                 return Err(Report::new(
                     exit::BAD_USAGE,
                     format!("--validators: 1 to {MAX_DEVNET_VALIDATORS}"),
                 ));
             }
+            if *accounts > MAX_DEVNET_ACCOUNTS {
+                return Err(Report::new(
+                    exit::BAD_USAGE,
+                    format!("--accounts: at most {MAX_DEVNET_ACCOUNTS}"),
+                ));
+            }
             let genesis_time = loaded.clock.wall().as_secs().saturating_add(*start_in);
-            let plan =
-                Devnet { validators: *validators, slot_ms: *slot_ms, genesis_time, chain_id: *chain_id };
+            let (validators, slot_ms, chain_id) = (*validators, *slot_ms, *chain_id);
+            let plan = Devnet { validators, slot_ms, genesis_time, chain_id, accounts: *accounts };
             let text = devnet(plan).map_err(|err| refused(&err))?;
             if let Some(folder) = out.parent() {
                 std::fs::create_dir_all(folder)

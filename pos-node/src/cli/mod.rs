@@ -1,7 +1,11 @@
 //! The daemon for the frame, and this chain's own verbs: genesis files, keys of validators and their record.
 
+mod bench;
+mod db;
 mod genesis;
 mod keys;
+mod light;
+mod remote;
 
 use std::sync::Arc;
 
@@ -42,8 +46,14 @@ impl Daemon for PosNode {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ABOUT: &'static str = "Proof-of-stake chain node";
     const NETWORKS: &'static [&'static str] = &["mainnet", "testnet", "devnet"];
-    const CODES: &'static [Code] =
-        &[GENESIS_REFUSED, run::DATABASE_FAILED, run::DATABASE_DAMAGED, run::KEYS_FAILED];
+    const CODES: &'static [Code] = &[
+        GENESIS_REFUSED,
+        run::DATABASE_FAILED,
+        run::DATABASE_DAMAGED,
+        run::KEYS_FAILED,
+        bench::LOAD_NOT_SUSTAINED,
+        light::NOT_PROVEN,
+    ];
     type Config = Config;
     type Command = Command;
 
@@ -92,6 +102,10 @@ impl Daemon for PosNode {
         match command {
             Command::Genesis(command) => genesis::run(&command, loaded),
             Command::Keys(command) => keys::run(&command, loaded),
+            Command::Db(command) => db::run(&command, loaded),
+            Command::Bench(command) => bench::run(&command, loaded),
+            Command::Proof(command) => light::prove(&command, loaded),
+            Command::Light(command) => light::run(&command, loaded),
         }
     }
 
@@ -111,6 +125,17 @@ pub enum Command {
     /// Keys of validators, and the record of what they signed
     #[command(subcommand)]
     Keys(keys::Command),
+    /// The database while the node is stopped
+    #[command(subcommand)]
+    Db(db::Command),
+    /// Measure running nodes of a development network
+    #[command(subcommand)]
+    Bench(bench::Command),
+    /// Fetch a proof from the running node, for somebody who need not trust it
+    Proof(light::Proof),
+    /// Check proofs without a node
+    #[command(subcommand)]
+    Light(light::Command),
 }
 
 /// The genesis of the chosen network.

@@ -27,6 +27,7 @@ const SET_AHEAD: Epoch = 2;
 
 container! {
     /// Keys and stakes of a set of signers, in the order of their bits.
+    #[derive(Default)]
     plain struct SignerList {
         /// The members.
         members: List<Signer, MAX_SIGNERS>,
@@ -192,11 +193,6 @@ impl Finality {
     #[must_use]
     pub fn cert(&self, epoch: Epoch) -> Option<&FinalityCert> {
         self.certs.get(&epoch)
-    }
-
-    /// Certificates from an epoch on.
-    pub fn certs_from(&self, epoch: Epoch) -> impl Iterator<Item = &FinalityCert> {
-        self.certs.range(epoch..).map(|(_, cert)| cert)
     }
 
     /// Takes in a vote; `state` is any whose registry knows the voter, `limit` the largest registry. Gives the

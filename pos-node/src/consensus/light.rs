@@ -1,16 +1,19 @@
-//! What somebody outside of the network can check with one trusted block or certificate: that an account had a balance,
-//! that a transaction was in a block.
+//! What somebody outside of the network can check with one trusted block or set of signers: that a block is final, that an
+//! account had a balance, that a transaction was in a block.
 
+use super::finality::{CertError, SignerList, verify_cert};
 use crate::{
     state::tree::proof::{Proof, ProofError},
     types::{
         block::{Body, MAX_TXS_PER_BLOCK},
         codec::container,
-        operation::{BlockHeader, FinalityCert},
-        primitives::{List, Root},
+        operation::{BlockHeader, FinalityCert, FinalityVote},
+        params::Config,
+        primitives::{ForkVersion, List, Root},
         ssz::{Chunk, TreeHash, hash_pair, is_valid_branch, merkleize},
     },
 };
+use std::collections::BTreeSet;
 
 /// Fields of a block body, and levels of the tree over them.
 const BODY_FIELDS: usize = 10;
@@ -69,6 +72,77 @@ pub enum LightError {
     /// The branch does not lead to the body root.
     #[error("transaction is not proven")]
     Transaction,
+    /// A header is not that of the block before it.
+    #[error("headers do not link")]
+    Link,
+}
+
+/// The root that `headers` lead to from a trusted block: the first is that block's, each other that of the parent of the one
+/// before, and the result is the parent of the last. Without any, it is the trusted block itself.
+///
+/// # Errors
+/// A header is another block's.
+pub fn ancestor(trusted: &Root, headers: &[BlockHeader]) -> Result<Root, LightError> {
+    headers.iter().try_fold(*trusted, |root, header| {
+        if header.tree_root() == root.0 { Ok(header.parent_root) } else { Err(LightError::Link) }
+    })
+}
+
+/// What somebody trusts who follows the chain by its certificates: sets of signers and final blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    version: ForkVersion,
+    genesis_validators_root: Root,
+    limit: usize,
+    signers: BTreeSet<Root>,
+    last: Option<FinalityVote>,
+}
+
+/// Why a certificate does not extend a trust.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FollowError {
+    /// Nothing that is trusted names its signers.
+    #[error("signers are not trusted")]
+    Signers,
+    /// It proves nothing.
+    #[error("certificate proves nothing")]
+    Cert(#[from] CertError),
+}
+
+impl Trust {
+    /// Trust in one set of signers of a chain, such as the one that genesis commits to.
+    #[must_use]
+    pub fn in_signers(config: &Config, genesis_validators_root: Root, signers: Root) -> Self {
+        Self {
+            version: config.genesis_fork_version,
+            genesis_validators_root,
+            limit: usize::try_from(config.params.validator_registry_limit).unwrap_or(usize::MAX),
+            signers: BTreeSet::from([signers]),
+            last: None,
+        }
+    }
+
+    /// Follows one certificate, made by a set that is trusted.
+    ///
+    /// # Errors
+    /// Why not; the trust is then as before.
+    pub fn follow(&mut self, cert: &FinalityCert, signers: &SignerList) -> Result<(), FollowError> {
+        if !self.signers.contains(&signers.root(self.limit)) {
+            return Err(FollowError::Signers);
+        }
+        verify_cert(cert, signers, self.version, self.genesis_validators_root)?;
+        self.signers.insert(cert.vote.next_set_root);
+        if self.last.is_none_or(|last| last.epoch < cert.vote.epoch) {
+            self.last = Some(cert.vote);
+        }
+        Ok(())
+    }
+
+    /// The youngest checkpoint that was certified.
+    #[must_use]
+    pub const fn last(&self) -> Option<&FinalityVote> {
+        self.last.as_ref()
+    }
 }
 
 impl EntryProof {
@@ -153,6 +227,23 @@ fn siblings(leaves: &[Chunk], position: usize, depth: usize) -> Vec<Chunk> {
 mod tests {
     use super::*;
     use crate::types::ssz::sha256;
+
+    #[test]
+    fn headers_lead_from_a_block_to_its_ancestors_only() {
+        let mut parent = Root([9; 32]);
+        let mut headers: Vec<BlockHeader> = Vec::new();
+        for slot in 1..=4 {
+            headers.push(BlockHeader { slot, parent_root: parent, ..BlockHeader::default() });
+            parent = Root(headers.last().expect("pushed").tree_root());
+        }
+        headers.reverse();
+        assert_eq!(ancestor(&parent, &[]), Ok(parent));
+        assert_eq!(ancestor(&parent, &headers[..1]), Ok(Root(headers[1].tree_root())));
+        assert_eq!(ancestor(&parent, &headers), Ok(Root([9; 32])));
+        assert_eq!(ancestor(&parent, &headers[1..]), Err(LightError::Link));
+        headers[2].slot = 7;
+        assert_eq!(ancestor(&parent, &headers), Err(LightError::Link));
+    }
 
     #[test]
     fn every_transaction_of_a_block_is_proven_by_its_place_only() {

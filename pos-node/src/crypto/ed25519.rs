@@ -22,10 +22,19 @@ impl Key {
     /// Decompresses a key; `None` when it is not canonical, not on the curve, or of small order.
     #[must_use]
     pub fn new(bytes: &[u8; 32]) -> Option<Self> {
+        // a sign without a coordinate to have one is not canonical either, but such points are of small order
+        if !is_below_modulus(bytes) {
+            return None;
+        }
         let point = CompressedEdwardsY(*bytes).decompress()?;
-        let canonical = point.compress().0 == *bytes;
-        (canonical && !point.is_small_order()).then_some(Self { bytes: *bytes, point })
+        (!point.is_small_order()).then_some(Self { bytes: *bytes, point })
     }
+}
+
+/// Whether the coordinate in an encoding is below 2^255 - 19.
+fn is_below_modulus(bytes: &[u8; 32]) -> bool {
+    let [first, middle @ .., last] = bytes;
+    *first < 0xed || last & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
 /// One signature to verify.
@@ -142,6 +151,31 @@ pub fn sign(seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_key_is_canonical_when_it_is_the_compression_of_its_point() {
+        let near_modulus = (0u8..=255).flat_map(|first| [0x7f, 0xff].map(|last| (first, last)));
+        let mut encodings: Vec<[u8; 32]> = near_modulus
+            .map(|(first, last)| {
+                let mut bytes = [0xff; 32];
+                (bytes[0], bytes[31]) = (first, last);
+                bytes
+            })
+            .collect();
+        encodings.extend((0..=255).map(|seed| public_key(&[seed; 32])));
+        encodings.extend((0..=255).flat_map(|first| {
+            [0, 0x80].map(|last| {
+                let mut bytes = [0; 32];
+                (bytes[0], bytes[31]) = (first, last);
+                bytes
+            })
+        }));
+        for bytes in encodings {
+            let point = CompressedEdwardsY(bytes).decompress();
+            let good = point.is_some_and(|point| point.compress().0 == bytes && !point.is_small_order());
+            assert_eq!(Key::new(&bytes).is_some(), good, "{bytes:?}");
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(16))]

@@ -95,6 +95,14 @@ pub struct Head<'a> {
     pub slot: Slot,
 }
 
+/// What the bytes of a transaction alone determine.
+#[derive(Debug, Clone, Copy)]
+struct Identity {
+    id: Root,
+    bytes: usize,
+    sender: Address,
+}
+
 #[derive(Debug, Clone)]
 struct Entry {
     id: Root,
@@ -107,17 +115,65 @@ struct Entry {
 struct Queue {
     /// Nonce of the sender's account at the head.
     next: u64,
+    /// The first nonce from `next` on that is not here.
+    gap: u64,
     by_nonce: BTreeMap<u64, Entry>,
+    /// What all entries may cost.
+    cost: u128,
 }
 
 impl Queue {
-    fn cost(&self) -> u128 {
-        self.by_nonce.values().map(|entry| u128::from(entry.cost)).sum()
-    }
-
     /// Entries that could be executed one after the other now.
     fn ready(&self) -> impl Iterator<Item = &Entry> {
-        (self.next..).map_while(|nonce| self.by_nonce.get(&nonce))
+        self.by_nonce.range(self.next..self.gap.max(self.next)).map(|(_, entry)| entry)
+    }
+
+    /// Number of entries that wait for an earlier nonce.
+    fn gapped(&self) -> usize {
+        self.by_nonce.range(self.gap.max(self.next)..).count()
+    }
+
+    /// The sender's account has another nonce now.
+    fn follow(&mut self, next: u64) {
+        self.gap = if next < self.next { next } else { self.gap.max(next) };
+        self.next = next;
+        self.advance();
+    }
+
+    fn advance(&mut self) {
+        while self.by_nonce.contains_key(&self.gap) {
+            self.gap = self.gap.saturating_add(1);
+        }
+    }
+
+    fn insert(&mut self, nonce: u64, entry: Entry) -> Option<Entry> {
+        self.cost = self.cost.saturating_add(u128::from(entry.cost));
+        let old = self.by_nonce.insert(nonce, entry);
+        let replaced = old.as_ref().map_or(0, |old| u128::from(old.cost));
+        self.cost = self.cost.saturating_sub(replaced);
+        self.advance();
+        old
+    }
+
+    /// Takes out the entries from a nonce on.
+    fn cut(&mut self, nonce: u64) -> BTreeMap<u64, Entry> {
+        let cut = self.by_nonce.split_off(&nonce);
+        self.gap = self.gap.min(nonce).max(self.next);
+        self.lessen(&cut);
+        cut
+    }
+
+    /// Takes out the entries before a nonce.
+    fn cut_before(&mut self, nonce: u64) -> BTreeMap<u64, Entry> {
+        let kept = self.by_nonce.split_off(&nonce);
+        let cut = std::mem::replace(&mut self.by_nonce, kept);
+        self.lessen(&cut);
+        cut
+    }
+
+    fn lessen(&mut self, cut: &BTreeMap<u64, Entry>) {
+        let cost: u128 = cut.values().map(|entry| u128::from(entry.cost)).sum();
+        self.cost = self.cost.saturating_sub(cost);
     }
 }
 
@@ -177,9 +233,7 @@ impl Mempool {
     /// The first nonce of a sender that neither a block nor the pool has.
     #[must_use]
     pub fn next_nonce(&self, sender: &Address) -> Option<u64> {
-        let queue = self.queues.get(sender)?;
-        let ready = u64::try_from(queue.ready().count()).unwrap_or(u64::MAX);
-        Some(queue.next.saturating_add(ready))
+        self.queues.get(sender).map(|queue| queue.gap)
     }
 
     /// Takes in transactions, each on its own; signatures are verified together. Gives their ids or why not.
@@ -189,20 +243,17 @@ impl Mempool {
         head: &Head<'_>,
         verifier: &dyn Verifier,
     ) -> Vec<Result<Root, Refusal>> {
-        let mut verdicts: Vec<Result<Root, Refusal>> = txs
+        let mut verdicts: Vec<Result<Identity, Refusal>> = txs
             .iter()
             .map(|tx| {
                 let prepared = Prepared::new(tx);
-                self.check(&prepared, head).map(|_| prepared.id)
+                self.check(&prepared, head)?;
+                Ok(Identity { id: prepared.id, bytes: prepared.bytes, sender: prepared.sender })
             })
             .collect();
         verify(&txs, &mut verdicts, head, verifier);
-        for (verdict, tx) in verdicts.iter_mut().zip(txs) {
-            if verdict.is_ok() {
-                *verdict = self.place(tx, head);
-            }
-        }
-        verdicts
+        let verdicts = verdicts.into_iter().zip(txs);
+        verdicts.map(|(verdict, tx)| verdict.and_then(|identity| self.place(tx, identity, head))).collect()
     }
 
     /// Every check but signatures; gives what the transaction may cost its sender.
@@ -243,33 +294,31 @@ impl Mempool {
                 return Err(Refusal::Underpriced);
             }
         }
-        let others = queue.map_or(0, Queue::cost) - replaced.map_or(0, |old| u128::from(old.cost));
+        let others = queue.map_or(0, |queue| queue.cost) - replaced.map_or(0, |old| u128::from(old.cost));
         if others.saturating_add(u128::from(cost)) > u128::from(account.balance) {
             return Err(Refusal::Unfundable);
         }
         let count = queue.map_or(0, |queue| queue.by_nonce.len());
-        let ready = queue.map_or(0, |queue| queue.ready().count());
-        let first_gap = account.nonce.saturating_add(u64::try_from(ready).unwrap_or(u64::MAX));
-        let gapped = count.saturating_sub(ready);
-        if replaced.is_none()
-            && (count >= self.limits.per_sender
-                || (body.nonce > first_gap && gapped >= self.limits.gapped_per_sender))
-        {
+        let first_gap = queue.map_or(account.nonce, |queue| queue.gap.max(account.nonce));
+        let too_far = || {
+            let gapped = queue.map_or(0, Queue::gapped);
+            body.nonce > first_gap && gapped >= self.limits.gapped_per_sender
+        };
+        if replaced.is_none() && (count >= self.limits.per_sender || too_far()) {
             return Err(Refusal::SenderFull);
         }
         Ok(cost)
     }
 
     /// Puts a verified transaction in its place; checks again, since others of the same call may have come before it.
-    fn place(&mut self, tx: Tx, head: &Head<'_>) -> Result<Root, Refusal> {
-        let prepared = Prepared::new(&tx);
-        let cost = self.check(&prepared, head)?;
-        let Prepared { id, bytes, sender, .. } = prepared;
+    fn place(&mut self, tx: Tx, identity: Identity, head: &Head<'_>) -> Result<Root, Refusal> {
+        let Identity { id, bytes, sender } = identity;
+        let cost = self.check(&Prepared { tx: &tx, id, bytes, sender }, head)?;
         let (nonce, tip, end) = (tx.body.nonce, tx.body.tip, tx.body.valid_until);
         self.make_room(bytes, tip)?;
         let queue = self.queues.entry(sender).or_default();
-        queue.next = (head.account)(&sender).nonce;
-        let old = queue.by_nonce.insert(nonce, Entry { id, tx: Arc::new(tx), bytes, cost });
+        queue.follow((head.account)(&sender).nonce);
+        let old = queue.insert(nonce, Entry { id, tx: Arc::new(tx), bytes, cost });
         if let Some(old) = old {
             self.unlist(&old);
         }
@@ -294,7 +343,7 @@ impl Mempool {
     fn drop_with_followers(&mut self, id: &Root) {
         let Some((sender, nonce)) = self.by_id.get(id).copied() else { return };
         let Some(queue) = self.queues.get_mut(&sender) else { return };
-        let dropped = queue.by_nonce.split_off(&nonce);
+        let dropped = queue.cut(nonce);
         if queue.by_nonce.is_empty() {
             self.queues.remove(&sender);
         }
@@ -321,17 +370,15 @@ impl Mempool {
         for sender in senders {
             let Some(queue) = self.queues.get_mut(&sender) else { continue };
             let account = (head.account)(&sender);
-            queue.next = account.nonce;
-            let later = queue.by_nonce.split_off(&account.nonce);
-            let mut dropped: Vec<Entry> =
-                std::mem::replace(&mut queue.by_nonce, later).into_values().collect();
+            let mut dropped: Vec<Entry> = queue.cut_before(account.nonce).into_values().collect();
+            queue.follow(account.nonce);
             let mut left = u128::from(account.balance);
             let unfundable = queue.by_nonce.iter().find_map(|(nonce, entry)| {
                 let cost = u128::from(entry.cost);
                 left.checked_sub(cost).map(|rest| left = rest).is_none().then_some(*nonce)
             });
             if let Some(nonce) = unfundable {
-                dropped.extend(queue.by_nonce.split_off(&nonce).into_values());
+                dropped.extend(queue.cut(nonce).into_values());
             }
             if queue.by_nonce.is_empty() {
                 self.queues.remove(&sender);
@@ -347,7 +394,7 @@ impl Mempool {
 const MAX_VALID_AHEAD: u64 = 1024 * 8;
 
 /// Verifies the signatures of all transactions that passed so far, together; alone when one is bad.
-fn verify(txs: &[Tx], verdicts: &mut [Result<Root, Refusal>], head: &Head<'_>, verifier: &dyn Verifier) {
+fn verify(txs: &[Tx], verdicts: &mut [Result<Identity, Refusal>], head: &Head<'_>, verifier: &dyn Verifier) {
     type Signer = (usize, AccountKey, AccountSignature);
     let mut messages = Vec::new();
     let mut signers: Vec<Signer> = Vec::new();

@@ -192,7 +192,11 @@ proptest! {
                 let account = world.accounts[sender];
                 prop_assert!(!queue.by_nonce.is_empty() && queue.by_nonce.len() <= limits.per_sender);
                 prop_assert!(queue.by_nonce.keys().all(|nonce| *nonce >= account.nonce));
-                prop_assert!(queue.cost() <= u128::from(account.balance));
+                prop_assert!(queue.cost <= u128::from(account.balance));
+                let cost: u128 = queue.by_nonce.values().map(|entry| u128::from(entry.cost)).sum();
+                prop_assert_eq!(queue.cost, cost);
+                let gap = (account.nonce..).find(|nonce| !queue.by_nonce.contains_key(nonce));
+                prop_assert_eq!(Some(queue.gap), gap);
             }
             let offered: Vec<u64> = pool.best(world.base_fee).map(|tx| tx.body.max_fee).collect();
             prop_assert!(offered.iter().all(|fee| *fee >= world.base_fee));

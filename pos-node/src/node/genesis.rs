@@ -20,8 +20,10 @@ use crate::{
 
 /// Most validators of a development network.
 pub const MAX_DEVNET_VALIDATORS: u64 = 8192;
-/// Accounts of a development network that hold coins.
-pub const DEVNET_ACCOUNTS: u8 = 16;
+/// Most accounts of a development network that hold coins from the start.
+pub const MAX_DEVNET_ACCOUNTS: u32 = 65_536;
+/// Of those, the first own the validators.
+const OWNERS: u32 = 16;
 
 /// Why a genesis file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -169,16 +171,24 @@ pub struct Devnet {
     pub genesis_time: u64,
     /// Number of the chain.
     pub chain_id: u64,
+    /// Accounts that hold coins, those that own the validators included.
+    pub accounts: u32,
 }
 
 /// Secret seed of the account number `index` of development networks.
 #[must_use]
-pub fn devnet_account(index: u8) -> [u8; 32] {
-    let mut seed = *b"pos-node development account ###";
-    if let Some(last) = seed.last_mut() {
-        *last = index;
+pub fn devnet_account(index: u32) -> [u8; 32] {
+    let mut seed = *b"pos-node development account####";
+    if let Some(last) = seed.last_chunk_mut() {
+        *last = index.to_be_bytes();
     }
     seed
+}
+
+/// Address of the account number `index` of development networks.
+#[must_use]
+pub fn devnet_address(index: u32) -> Address {
+    address::single(&crate::crypto::ed25519::public_key(&devnet_account(index)))
 }
 
 /// The text of the genesis file of a development network.
@@ -189,10 +199,7 @@ pub fn devnet(plan: Devnet) -> Result<String, FileError> {
     let params = Params::minimal();
     let version = [0, 0, 0, 1];
     let amount: Nano = 32 * POS;
-    let owner_of = |index: u64| {
-        let index = u8::try_from(index % u64::from(DEVNET_ACCOUNTS)).unwrap_or(0);
-        address::single(&crate::crypto::ed25519::public_key(&devnet_account(index)))
-    };
+    let owner_of = |index: u64| devnet_address(u32::try_from(index % u64::from(OWNERS)).unwrap_or(0));
     let entry = |index: u64| {
         let key = interop_key(index).map_err(|_| FileError::Range("validators"))?;
         let owner = owner_of(index);
@@ -210,14 +217,14 @@ pub fn devnet(plan: Devnet) -> Result<String, FileError> {
         })
     };
     let account =
-        |index: u8| FileAccount { address: owner_of(u64::from(index)).to_string(), balance: 1_000_000 * POS };
+        |index: u32| FileAccount { address: devnet_address(index).to_string(), balance: 10_000 * POS };
     let file = File {
         chain_id: plan.chain_id,
         preset: "minimal".to_owned(),
         config: Overrides { slot_ms: Some(plan.slot_ms), ..Overrides::default() },
         genesis_time: plan.genesis_time,
         fork_version: format!("0x{}", shared_vendor::hex::encode(version)),
-        accounts: (0..DEVNET_ACCOUNTS).map(account).collect(),
+        accounts: (0..plan.accounts).map(account).collect(),
         validators: (0..plan.validators).map(entry).collect::<Result<_, FileError>>()?,
     };
     Ok(serde_json::to_string_pretty(&file)?)
@@ -229,7 +236,8 @@ mod tests {
 
     #[test]
     fn the_genesis_of_a_development_network_is_valid_and_reads_back() {
-        let plan = Devnet { validators: 3, slot_ms: 1000, genesis_time: 1_800_000_000, chain_id: 9 };
+        let plan =
+            Devnet { validators: 3, slot_ms: 1000, genesis_time: 1_800_000_000, chain_id: 9, accounts: 20 };
         let text = devnet(plan).unwrap();
         let genesis = parse(&text).unwrap();
         assert_eq!((genesis.validators.len(), genesis.config.params.slot_ms), (3, 1000));
@@ -241,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_does_not_belong_into_a_genesis_file_is_refused() {
-        let plan = Devnet { validators: 1, slot_ms: 1000, genesis_time: 0, chain_id: 9 };
+        let plan = Devnet { validators: 1, slot_ms: 1000, genesis_time: 0, chain_id: 9, accounts: 16 };
         let text = devnet(plan).unwrap();
         for (from, to) in [
             ("\"chain_id\"", "\"chainid\""),

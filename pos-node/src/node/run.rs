@@ -220,7 +220,8 @@ fn open_database<D: Daemon<Config = Config>>(
         .map_err(|err| store_report(&err).at(path.display().to_string()))
 }
 
-fn store_report(err: &StoreError) -> Report {
+/// What an operator is told when the database cannot be opened or read.
+pub(crate) fn store_report(err: &StoreError) -> Report {
     let code = match err {
         StoreError::Sqlite(_) => DATABASE_FAILED,
         _ => DATABASE_DAMAGED,
@@ -228,7 +229,8 @@ fn store_report(err: &StoreError) -> Report {
     Report::new(code, code.title).because(err)
 }
 
-fn chain_report(err: &ChainError) -> Report {
+/// What an operator is told when the chain cannot go on.
+pub(crate) fn chain_report(err: &ChainError) -> Report {
     match err {
         ChainError::Store(err) => store_report(err),
         ChainError::Inconsistent(_) => Report::new(DATABASE_DAMAGED, DATABASE_DAMAGED.title).because(err),

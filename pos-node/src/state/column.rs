@@ -2,6 +2,7 @@
 //! piece keeps its Merkle root until it is written to, and so does the whole array, so roots cost what changed.
 
 use crate::types::ssz::{self, Chunk, TreeHash, mix_in_length};
+use rayon::prelude::*;
 use std::{
     ops::Index,
     sync::{Arc, OnceLock},
@@ -9,6 +10,8 @@ use std::{
 
 /// Leaves of a piece: a power of two, so that a piece is a subtree.
 const PIECE_LEAVES: usize = 64;
+/// Fewest pieces whose roots are worth more than one thread.
+const WORTHWHILE: usize = 16;
 
 #[derive(Debug)]
 struct Piece<T> {
@@ -114,10 +117,15 @@ impl<T: TreeHash> Column<T> {
             [] => ssz::merkleize(Vec::new(), leaves),
             [only] if leaves <= PIECE_LEAVES => ssz::merkleize(T::leaves(&only.items), leaves),
             pieces => {
-                let roots = pieces.iter().map(|piece| {
+                let root = |piece: &Arc<Piece<T>>| {
                     *piece.root.get_or_init(|| ssz::merkleize(T::leaves(&piece.items), PIECE_LEAVES))
-                });
-                ssz::merkleize_above(roots.collect(), PIECE_LEAVES, leaves)
+                };
+                let unknown: Vec<&Arc<Piece<T>>> =
+                    pieces.iter().filter(|piece| piece.root.get().is_none()).collect();
+                if unknown.len() >= WORTHWHILE {
+                    unknown.into_par_iter().for_each(|piece| _ = root(piece));
+                }
+                ssz::merkleize_above(pieces.iter().map(root).collect(), PIECE_LEAVES, leaves)
             }
         };
         let (computed_for, root) = self.inner.root.get_or_init(|| (leaves, compute()));

@@ -6,6 +6,8 @@ use crate::types::{primitives::ValidatorIndex, ssz::sha256};
 
 /// Largest random number that a candidate's effective balance is compared with.
 const MAX_RANDOM_VALUE: u128 = u16::MAX as u128;
+/// Most blocks of 256 positions whose hashes are kept while positions are drawn.
+const MAX_SHARED_BLOCKS: usize = 256;
 
 /// Where the shuffle of `count` items sends position `index`; `None` when there is no such position.
 #[must_use]
@@ -22,6 +24,45 @@ pub fn shuffled_index(index: usize, count: usize, seed: &[u8; 32], rounds: u64) 
         }
     }
     Some(index)
+}
+
+/// A shuffle of which several single positions are asked: hashes that they share are computed once.
+struct Positions<'a> {
+    seed: &'a [u8; 32],
+    count: usize,
+    pivots: Vec<usize>,
+    /// Hashes by round and block of 256 positions; empty when there are so many blocks that few would be used twice.
+    sources: Vec<Option<[u8; 32]>>,
+}
+
+impl<'a> Positions<'a> {
+    fn new(count: usize, seed: &'a [u8; 32], rounds: u64) -> Self {
+        let pivots: Vec<usize> = rounds_of(rounds).map(|round| pivot(seed, round, count)).collect();
+        let blocks = count.div_ceil(256);
+        let kept = if blocks <= MAX_SHARED_BLOCKS { blocks.saturating_mul(pivots.len()) } else { 0 };
+        Self { seed, count, pivots, sources: vec![None; kept] }
+    }
+
+    /// As [`shuffled_index`].
+    fn at(&mut self, index: usize) -> Option<usize> {
+        if index >= self.count {
+            return None;
+        }
+        let blocks = self.count.div_ceil(256);
+        let mut index = index;
+        for (round, pivot) in (0u8..).zip(&self.pivots) {
+            let flip = (pivot.checked_add(self.count)?.checked_sub(index)?) % self.count;
+            let position = index.max(flip);
+            let source = match self.sources.get_mut(usize::from(round) * blocks + position / 256) {
+                Some(kept) => *kept.get_or_insert_with(|| source(self.seed, round, position)),
+                None => source(self.seed, round, position),
+            };
+            if source_bit(&source, position) {
+                index = flip;
+            }
+        }
+        Some(index)
+    }
 }
 
 /// Shuffles a whole list: the item at `i` of the result is the one at `shuffled_index(i)` of the input. One hash per
@@ -77,6 +118,7 @@ pub fn proposer_index(
     if indices.iter().all(|index| effective_balance(*index) == 0) {
         return None;
     }
+    let mut positions = Positions::new(indices.len(), seed, rounds);
     let mut random = [0; 32];
     for draw in 0usize.. {
         let offset = draw % 16;
@@ -84,7 +126,7 @@ pub fn proposer_index(
             let block = u64::try_from(draw / 16).ok()?;
             random = sha256(&[seed.as_slice(), &block.to_le_bytes()].concat());
         }
-        let at = shuffled_index(draw % indices.len(), indices.len(), seed, rounds)?;
+        let at = positions.at(draw % indices.len())?;
         let candidate = *indices.get(at)?;
         let value = random.as_chunks::<2>().0.get(offset).map(|pair| u16::from_le_bytes(*pair))?;
         if u128::from(effective_balance(candidate)) * MAX_RANDOM_VALUE
@@ -132,7 +174,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn the_whole_list_shuffle_equals_the_single_index_one(
+        fn whole_lists_and_several_positions_are_shuffled_as_single_ones(
             count in 0usize..700,
             seed in any::<[u8; 32]>(),
             rounds in 0u64..91,
@@ -141,7 +183,10 @@ mod tests {
             shuffle(&mut list, &seed, rounds);
             let single: Vec<_> =
                 (0..count).filter_map(|at| shuffled_index(at, count, &seed, rounds)).collect();
-            prop_assert_eq!(list, single);
+            prop_assert_eq!(&list, &single);
+            let mut positions = Positions::new(count, &seed, rounds);
+            let shared: Vec<_> = (0..count).filter_map(|at| positions.at(at)).collect();
+            prop_assert_eq!(shared, single);
         }
     }
 

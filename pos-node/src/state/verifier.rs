@@ -13,13 +13,16 @@ use crate::{
     },
 };
 use rayon::prelude::*;
+use sha2::{Digest, Sha256};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{PoisonError, RwLock},
 };
 
 /// Fewest signatures of a part that a thread verifies alone.
 const LEAST_BATCH: usize = 256;
+/// Parts per thread, so that threads that do something else meanwhile do not hold up the others.
+const PARTS_PER_THREAD: usize = 3;
 
 /// Verifies and adds up signatures.
 pub trait Verifier: Send + Sync {
@@ -39,18 +42,50 @@ pub trait Verifier: Send + Sync {
     fn aggregate(&self, signatures: &[Signature]) -> Option<Signature>;
 }
 
-/// The real rules, in batches, with every decompressed key kept.
+/// Most account signatures of a generation of [`Verified`].
+const MAX_VERIFIED: usize = 1 << 17;
+
+/// Account signatures that were found good, by a hash of everything that was verified: a transaction is verified when it
+/// enters the pool and need not be verified again in its block. Two generations; the older one goes when the younger is
+/// full.
+#[derive(Debug, Default)]
+struct Verified {
+    young: HashSet<[u8; 32]>,
+    old: HashSet<[u8; 32]>,
+}
+
+impl Verified {
+    fn contains(&self, item: &[u8; 32]) -> bool {
+        self.young.contains(item) || self.old.contains(item)
+    }
+
+    fn insert(&mut self, item: [u8; 32]) {
+        if self.young.len() >= MAX_VERIFIED {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(item);
+    }
+}
+
+/// What identifies a verification: key, signature and message.
+fn identity(item: &ed25519::Item<'_>) -> [u8; 32] {
+    let parts = Sha256::new().chain_update(item.key).chain_update(item.signature);
+    parts.chain_update(item.message).finalize().into()
+}
+
+/// The real rules, in batches, with every decompressed key kept, and account signatures not verified twice.
 #[derive(Debug)]
 pub struct BatchVerifier {
     seed: [u8; 32],
     keys: RwLock<BTreeMap<PublicKey, Key>>,
+    verified: RwLock<Verified>,
 }
 
 impl BatchVerifier {
     /// `seed` must be unpredictable to those who make signatures: the multipliers of batches come from it.
     #[must_use]
-    pub const fn new(seed: [u8; 32]) -> Self {
-        Self { seed, keys: RwLock::new(BTreeMap::new()) }
+    pub fn new(seed: [u8; 32]) -> Self {
+        Self { seed, keys: RwLock::default(), verified: RwLock::default() }
     }
 
     /// The decompressed key of a validator.
@@ -78,15 +113,61 @@ impl Verifier for BatchVerifier {
     }
 
     fn accounts(&self, items: &[ed25519::Item<'_>]) -> Result<(), usize> {
-        let part = items.len().div_ceil(rayon::current_num_threads()).max(LEAST_BATCH);
-        let verdicts: Vec<Result<(), usize>> = items.par_chunks(part).map(ed25519::verify_batch).collect();
-        let bad = verdicts.iter().enumerate().find_map(|(at, verdict)| {
-            verdict.err().map(|within| at.saturating_mul(part).saturating_add(within))
-        });
-        bad.map_or(Ok(()), Err)
+        let identities: Vec<[u8; 32]> = items.par_iter().with_min_len(LEAST_BATCH).map(identity).collect();
+        let unknown: Vec<(usize, ed25519::Item<'_>)> = {
+            let verified = self.verified.read().unwrap_or_else(PoisonError::into_inner);
+            let all = items.iter().copied().enumerate().zip(&identities);
+            all.filter(|(_, identity)| !verified.contains(identity)).map(|(item, _)| item).collect()
+        };
+        let verify = |part: &[(usize, ed25519::Item<'_>)]| {
+            let items: Vec<ed25519::Item<'_>> = part.iter().map(|(_, item)| *item).collect();
+            let position = |within: usize| part.get(within).map_or(0, |(at, _)| *at);
+            ed25519::verify_batch(&items).map_err(position)
+        };
+        let part = unknown.len().div_ceil(PARTS_PER_THREAD * rayon::current_num_threads()).max(LEAST_BATCH);
+        let verdicts: Vec<Result<(), usize>> = unknown.par_chunks(part).map(verify).collect();
+        verdicts.into_iter().find(Result::is_err).unwrap_or(Ok(()))?;
+        let mut verified = self.verified.write().unwrap_or_else(PoisonError::into_inner);
+        unknown
+            .iter()
+            .filter_map(|(at, _)| identities.get(*at))
+            .for_each(|identity| verified.insert(*identity));
+        Ok(())
     }
 
     fn aggregate(&self, signatures: &[Signature]) -> Option<Signature> {
         bls::aggregate(signatures).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_found_good_before_changes_no_verdict_on_others() {
+        let verifier = BatchVerifier::new([1; 32]);
+        let key = ed25519::public_key(&[5; 32]);
+        let messages: Vec<[u8; 32]> = (0u32..600).map(|at| sha256(&at.to_le_bytes())).collect();
+        let mut signatures: Vec<[u8; 64]> =
+            messages.iter().map(|message| ed25519::sign(&[5; 32], message)).collect();
+        let verify = |signatures: &[[u8; 64]], range: std::ops::Range<usize>| {
+            let of = messages.iter().zip(signatures);
+            let items: Vec<ed25519::Item<'_>> =
+                of.map(|(message, signature)| ed25519::Item { key: &key, signature, message }).collect();
+            verifier.accounts(&items[range])
+        };
+        assert_eq!(verify(&signatures, 0..300), Ok(()));
+        let good = signatures.clone();
+        signatures[450][3] ^= 1;
+        signatures[550][3] ^= 1;
+        assert_eq!(verify(&signatures, 0..600), Err(450), "the first bad one");
+        signatures[20][3] ^= 1;
+        assert_eq!(verify(&signatures, 0..600), Err(20), "another signature of a message that was verified");
+        assert_eq!(verify(&good, 0..600), Ok(()));
+        let mut swapped = good.clone();
+        swapped.swap(7, 8);
+        assert_eq!(verify(&swapped, 0..600), Err(7), "a good signature of another message");
+        assert_eq!(verify(&[], 0..0), Ok(()));
     }
 }

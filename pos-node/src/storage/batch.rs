@@ -3,7 +3,7 @@
 use crate::types::{
     block::SignedBlock,
     operation::Checkpoint,
-    primitives::{Root, Slot},
+    primitives::{Epoch, Root, Slot},
     transaction::{Receipt, Tx},
 };
 use std::sync::Arc;
@@ -52,6 +52,21 @@ pub struct Fold {
     pub state: Vec<StateRow>,
 }
 
+/// A finality certificate with the set that signed it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateRow {
+    /// Epoch of the certificate.
+    pub epoch: Epoch,
+    /// Its first slot.
+    pub slot: Slot,
+    /// Its encoding.
+    pub certificate: Vec<u8>,
+    /// Root of the set.
+    pub signers_root: Root,
+    /// Encoding of the set; kept once however many certificates it signed.
+    pub signers: Vec<u8>,
+}
+
 /// What is written whole or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -65,4 +80,6 @@ pub struct Batch {
     pub finalized: Option<Checkpoint>,
     /// Blocks that can never be final.
     pub forget: Vec<Root>,
+    /// New certificates.
+    pub certificates: Vec<CertificateRow>,
 }

@@ -3,12 +3,12 @@
 
 use super::{
     Database, FoldedState,
-    batch::{Batch, Entry, StateRow, StoredBlock, TxPlace},
+    batch::{Batch, CertificateRow, Entry, StateRow, StoredBlock, TxPlace},
     schema::StoreError,
 };
 use crate::types::{
     operation::Checkpoint,
-    primitives::{Root, Slot},
+    primitives::{Epoch, Root, Slot},
     ssz::sha256,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -23,6 +23,7 @@ pub struct Rows {
     by_slot: BTreeMap<(Slot, Root), ()>,
     canonical: BTreeMap<Slot, Root>,
     txs: BTreeMap<Root, TxPlace>,
+    certificates: BTreeMap<Epoch, CertificateRow>,
     folded: Option<Root>,
     finalized: Option<Checkpoint>,
 }
@@ -89,6 +90,9 @@ impl Rows {
             self.folded = Some(fold.root);
         }
         self.finalized = batch.finalized.or(self.finalized);
+        for row in &batch.certificates {
+            self.certificates.insert(row.epoch, row.clone());
+        }
         for root in &batch.forget {
             if let Some(block) = self.blocks.remove(root) {
                 self.by_slot.remove(&(block.block.header.header.slot, *root));
@@ -197,5 +201,10 @@ impl Database for MemoryDatabase {
 
     fn tx_place(&self, id: &Root) -> Result<Option<TxPlace>, StoreError> {
         Ok(self.live.txs.get(id).copied())
+    }
+
+    fn certificates(&self, from: Epoch, limit: u32) -> Result<Vec<CertificateRow>, StoreError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok(self.live.certificates.range(from..).take(limit).map(|(_, row)| row.clone()).collect())
     }
 }

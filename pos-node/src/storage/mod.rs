@@ -10,14 +10,14 @@ pub mod schema;
 pub mod signed;
 pub mod sqlite;
 
-pub use batch::{Batch, Entry, Fold, StateRow, StoredBlock, TxPlace};
+pub use batch::{Batch, CertificateRow, Entry, Fold, StateRow, StoredBlock, TxPlace};
 pub use memory::MemoryDatabase;
 pub use schema::StoreError;
 pub use sqlite::{History, SqliteDatabase};
 
 use crate::types::{
     operation::Checkpoint,
-    primitives::{Root, Slot},
+    primitives::{Epoch, Root, Slot},
 };
 use std::sync::Arc;
 
@@ -59,6 +59,11 @@ pub trait Database: FoldedState {
 
     /// Whether the state of every folded block is remembered, so that none may be skipped.
     fn keeps_history(&self) -> bool {
+        false
+    }
+
+    /// Whether snapshots keep so much of the past from being cleared away that they should be given up for new ones.
+    fn snapshots_are_costly(&self) -> bool {
         false
     }
 
@@ -106,4 +111,10 @@ pub trait Database: FoldedState {
     /// # Errors
     /// The engine failed.
     fn tx_place(&self, id: &Root) -> Result<Option<TxPlace>, StoreError>;
+
+    /// Certificates from an epoch on, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The engine failed.
+    fn certificates(&self, from: Epoch, limit: u32) -> Result<Vec<CertificateRow>, StoreError>;
 }

@@ -45,7 +45,8 @@ pub const CHAIN_APPLICATION_ID: i32 = 0x504f_5343;
 /// - `kv(hash, key, value)`, `node(path, bytes)`: application state of the folded block, by SHA-256 of the key, and its
 ///   tree by path.
 /// - `history(key, slot, value)`: value of a key before the block of that slot; archives only.
-/// - `certificate(epoch, bytes)`: finality certificates.
+/// - `certificate(epoch, slot, signers, bytes)`: finality certificates with the root of the set that signed each; by age
+///   pruned like bodies. `signers(root, bytes)`: those sets.
 pub const CHAIN_STEPS: &[&str] = &["
     CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE block (root BLOB NOT NULL UNIQUE, slot BLOB NOT NULL, bytes BLOB NOT NULL);
@@ -63,7 +64,28 @@ pub const CHAIN_STEPS: &[&str] = &["
     CREATE TABLE node (path BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE history (key BLOB NOT NULL, slot BLOB NOT NULL, value BLOB, PRIMARY KEY (key, slot)) WITHOUT ROWID;
     CREATE TABLE certificate (epoch BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID;
+", "
+    DROP TABLE certificate; -- version 1 never wrote to it
+    CREATE TABLE certificate (
+        epoch BLOB PRIMARY KEY, slot BLOB NOT NULL, signers BLOB NOT NULL, bytes BLOB NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE signers (root BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID;
 "];
+
+/// Tables of the chain's database.
+pub const CHAIN_TABLES: &[&str] = &[
+    "meta",
+    "block",
+    "body",
+    "canonical",
+    "tx_place",
+    "state",
+    "kv",
+    "node",
+    "history",
+    "certificate",
+    "signers",
+];
 
 /// When a commit is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,15 +3,15 @@
 
 use super::{
     Database, FoldedState,
-    batch::{Batch, Entry, Fold, StateRow, StoredBlock, TxPlace, Writes},
-    schema::{CHAIN_APPLICATION_ID, CHAIN_STEPS, Durability, StoreError, open},
+    batch::{Batch, CertificateRow, Entry, Fold, StateRow, StoredBlock, TxPlace, Writes},
+    schema::{CHAIN_APPLICATION_ID, CHAIN_STEPS, CHAIN_TABLES, Durability, StoreError, open},
     signed::{fixed, number, stored},
 };
 use crate::types::{
     block::SignedBlock,
     codec::{decode, encode},
     operation::Checkpoint,
-    primitives::{List, Root, Slot},
+    primitives::{Epoch, List, Root, Slot},
     ssz::sha256,
     transaction::{Receipt, Tx},
 };
@@ -22,6 +22,8 @@ use std::{cell::RefCell, path::Path, sync::Arc};
 const STATEMENTS: usize = 64;
 /// Most items of a stored list.
 const MAX_LIST: usize = 1 << 17;
+/// Bytes of the write-ahead log above which snapshots, which keep it from being started anew, are given up.
+const MAX_LOG_BYTES: u64 = 256 << 20;
 /// Pages given back to the file system per fold.
 const VACUUM_PAGES: u32 = 64;
 
@@ -134,6 +136,33 @@ impl SqliteDatabase {
         Ok(u64::try_from(size).unwrap_or(0))
     }
 
+    /// Version of the layout.
+    #[must_use]
+    pub const fn version() -> usize {
+        CHAIN_STEPS.len()
+    }
+
+    /// Number of rows of every table.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn rows(&self) -> Result<Vec<(&'static str, u64)>, StoreError> {
+        let count = |table: &'static str| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            let count: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
+            Ok((table, u64::try_from(count).unwrap_or(0)))
+        };
+        CHAIN_TABLES.iter().copied().map(count).collect()
+    }
+
+    /// Rewrites the file into its smallest form.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        Ok(self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?)
+    }
+
     /// Checks the file itself: every page and index.
     ///
     /// # Errors
@@ -193,6 +222,9 @@ impl SqliteDatabase {
         if let Some(checkpoint) = &batch.finalized {
             set_meta(&transaction, "finalized", &encode(checkpoint))?;
         }
+        for row in &batch.certificates {
+            insert_certificate(&transaction, row)?;
+        }
         at_step(Step::Commit);
         transaction.commit()?;
         at_step(Step::Committed);
@@ -213,6 +245,18 @@ fn insert_block(transaction: &Transaction<'_>, root: &Root, stored: &StoredBlock
     transaction
         .prepare_cached("INSERT OR REPLACE INTO body (root, slot, txs, receipts) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![root.0, slot, txs, receipts])?;
+    Ok(())
+}
+
+fn insert_certificate(transaction: &Transaction<'_>, row: &CertificateRow) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("INSERT OR IGNORE INTO signers (root, bytes) VALUES (?1, ?2)")?
+        .execute(params![row.signers_root.0, row.signers])?;
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO certificate (epoch, slot, signers, bytes) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![number(row.epoch), number(row.slot), row.signers_root.0, row.certificate])?;
     Ok(())
 }
 
@@ -271,6 +315,13 @@ fn write_fold(
         History::Slots(kept) => {
             let oldest = slot.saturating_sub(kept);
             transaction.prepare_cached("DELETE FROM body WHERE slot < ?1")?.execute([number(oldest)])?;
+            let gone = transaction
+                .prepare_cached("DELETE FROM certificate WHERE slot < ?1")?
+                .execute([number(oldest)])?;
+            if gone > 0 {
+                let sql = "DELETE FROM signers WHERE root NOT IN (SELECT signers FROM certificate)";
+                transaction.prepare_cached(sql)?.execute([])?;
+            }
         }
     }
     write_values(transaction, &fold.values)?;
@@ -425,6 +476,11 @@ impl Database for SqliteDatabase {
         Ok(SqliteSnapshot { connection })
     }
 
+    fn snapshots_are_costly(&self) -> bool {
+        let log = self.connection.path().map(|path| format!("{path}-wal"));
+        log.and_then(|path| std::fs::metadata(path).ok()).is_some_and(|log| log.len() > MAX_LOG_BYTES)
+    }
+
     fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
         self.read("SELECT value FROM kv WHERE hash = ?1", &sha256(key))
     }
@@ -493,6 +549,24 @@ impl Database for SqliteDatabase {
             }
         }
         Ok(None)
+    }
+
+    fn certificates(&self, from: Epoch, limit: u32) -> Result<Vec<CertificateRow>, StoreError> {
+        let sql = "SELECT c.epoch, c.bytes, c.signers, s.bytes, c.slot FROM certificate c
+            JOIN signers s ON s.root = c.signers WHERE c.epoch >= ?1 ORDER BY c.epoch LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![number(from), limit])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(CertificateRow {
+                epoch: stored(row, 0)?,
+                certificate: row.get(1)?,
+                signers_root: Root(fixed(row.get_ref(2)?).ok_or(StoreError::Malformed("root"))?),
+                signers: row.get(3)?,
+                slot: stored(row, 4)?,
+            });
+        }
+        Ok(found)
     }
 }
 

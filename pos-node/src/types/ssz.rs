@@ -22,7 +22,7 @@ static ZERO_HASHES: LazyLock<[Chunk; MAX_DEPTH + 1]> = LazyLock::new(|| {
 });
 
 /// A value with a Merkle root.
-pub trait TreeHash: Sized {
+pub trait TreeHash: Sized + Send + Sync {
     /// How many items share one chunk in a list or vector; 1 for everything but basic types.
     const PER_CHUNK: usize = 1;
 

@@ -3,3 +3,6 @@
 
 pub mod duties;
 pub mod vault;
+
+#[cfg(test)]
+mod kill_tests;

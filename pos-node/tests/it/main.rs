@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)] // a test's failure is a panic
 
 mod devnet;
+mod load;
 mod operations;
+mod proof;
 mod sim;

@@ -206,7 +206,7 @@ impl<D: Database> Chain<D> {
             canonical: vec![(header.header.slot, Some(root))],
             fold: Some(Fold { root, values, nodes, state: encoding::rows(&state, None) }),
             finalized: Some(checkpoint),
-            forget: Vec::new(),
+            ..Batch::default()
         })?;
         Ok(Self::anchored(config, db, verifier, checkpoint, header, Arc::new(state)))
     }

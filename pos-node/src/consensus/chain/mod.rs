@@ -3,12 +3,13 @@
 //! argument. Mirrors the `Store` of `specs/phase0/fork-choice.md` with execution and storage around it.
 //!
 //! [`import`] takes blocks, [`checkpoint`] starts from a final one, [`votes`] takes everything that is gossiped singly, [`produce`] serves validators,
-//! [`states`] keeps states and answers questions about them.
+//! [`states`] keeps states and answers questions about them, [`verify`] checks what the database holds.
 
 pub mod checkpoint;
 pub mod import;
 pub mod produce;
 pub mod states;
+pub mod verify;
 pub mod votes;
 
 use super::{
@@ -20,8 +21,8 @@ use super::{
     slasher::Slasher,
 };
 use crate::{
-    state::{State, encoding, genesis::Start, tree, verifier::Verifier},
-    storage::{Batch, Database, Fold, StoreError, StoredBlock},
+    state::{State, encoding, genesis::Start, verifier::Verifier},
+    storage::{Batch, CertificateRow, Database, Fold, StoreError, StoredBlock},
     types::{
         codec::encode,
         operation::{
@@ -29,7 +30,6 @@ use crate::{
         },
         params::Config,
         primitives::{Root, Slot, ValidatorIndex},
-        ssz::sha256,
     },
 };
 use states::{Memory, PulledUp};
@@ -40,8 +40,6 @@ use std::{
 
 /// Most rows of blocks that are folded together.
 const ROWS_AT_ONCE: usize = 65_536;
-/// Entries read at once while the database is checked.
-const ENTRIES_AT_ONCE: u32 = 4096;
 /// Most roots of invalid blocks remembered.
 const MAX_INVALID: usize = 4096;
 
@@ -117,6 +115,8 @@ pub struct Chain<D> {
     pool: Pool,
     slasher: Slasher,
     finality: Finality,
+    /// Certificates that the next batch takes to the database.
+    certificates: Vec<CertificateRow>,
     early: Vec<(crate::types::operation::AttestationData, ValidatorIndex)>,
     invalid: BTreeSet<Root>,
     head: Root,
@@ -153,7 +153,7 @@ impl<D: Database> Chain<D> {
             canonical: vec![(0, Some(root))],
             fold: Some(fold),
             finalized: Some(checkpoint),
-            forget: Vec::new(),
+            ..Batch::default()
         })?;
         Ok(Self::anchored(config, db, verifier, checkpoint, header, Arc::new(start.state)))
     }
@@ -181,6 +181,7 @@ impl<D: Database> Chain<D> {
         }
         Self {
             finality,
+            certificates: Vec::new(),
             confirmation: FastConfirmation::new(&fork_choice),
             memory: Memory::default(),
             blocks: BTreeMap::from([(root, Known { header, state: state.clone() })]),
@@ -372,7 +373,8 @@ impl<D: Database> Chain<D> {
             }
             Err(_) => return Err(ChainError::Inconsistent("justified block is not in the tree")),
         };
-        let mut batch = Batch { block, ..Batch::default() };
+        let certificates = std::mem::take(&mut self.certificates);
+        let mut batch = Batch { block, certificates, ..Batch::default() };
         if head != self.head {
             self.change_head(head, &mut batch);
         }
@@ -444,36 +446,6 @@ impl<D: Database> Chain<D> {
         }
         batch.finalized = Some(checkpoint);
         self.events.push(Event::Finalized(checkpoint));
-    }
-
-    /// Checks the state on disk against itself: the tree against all entries, the root of the whole against the header
-    /// of the folded block.
-    ///
-    /// # Errors
-    /// The database failed, or what does not fit.
-    pub fn verify_database(&self) -> Result<(), ChainError> {
-        let (mut leaves, mut next) = (Vec::new(), Some([0; 32]));
-        while let Some(first) = next {
-            let entries = self.db.entries_from(&first, ENTRIES_AT_ONCE)?;
-            leaves.extend(entries.iter().map(|(key, value)| (sha256(key), Some(sha256(value)))));
-            next = entries.last().and_then(|(key, _)| tree::path::successor(&sha256(key)));
-        }
-        let fresh = tree::update::update_hashed(&tree::MemoryNodes::default(), &leaves);
-        for (path, node) in &fresh.writes {
-            if self.db.node(&path.to_bytes()) != node.as_ref().map(encode) {
-                self.db.health()?;
-                return Err(ChainError::Inconsistent("a tree node is not that of the entries"));
-            }
-        }
-        let state = encoding::from_rows(&self.db.state_rows()?)
-            .map_err(|_| ChainError::Inconsistent("malformed consensus state"))?;
-        let stored = self.db.block(&self.folded.0)?.ok_or(ChainError::Inconsistent("no folded block"))?;
-        let root = state.combined_root(&self.config.params, &Root(fresh.root));
-        if root == stored.block.header.header.state_root {
-            Ok(())
-        } else {
-            Err(ChainError::Inconsistent("the state on disk is not that of the folded block"))
-        }
     }
 
     /// Writes the changes of the next final block into the state on disk; false when all are written. Small blocks go

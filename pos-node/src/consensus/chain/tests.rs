@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     consensus::{
-        finality::{CertError, FinalityVoteError, SignerSet, verify_cert},
+        finality::{CertError, FinalityVoteError, SignerList, SignerSet},
         fork_choice::VoteRefusal,
-        light::{EntryProof, LightError},
+        light::{EntryProof, FollowError, LightError, Trust},
     },
     crypto::{bls::SecretKey, derive::interop_key, ed25519},
     state::{
@@ -461,19 +461,27 @@ fn certificates_prove_finality_to_somebody_who_knows_only_the_first_set() {
     }
     assert_eq!(certified, [2, 3, 4, 5]);
     // epoch 2 is signed by the set of genesis, and each certificate names a set that signs later ones
-    let mut named: BTreeMap<Root, u64> = BTreeMap::from([(signers.root(limit), 0)]);
-    for cert in net.chain.finality().certs_from(0) {
-        signers = sets[&cert.vote.epoch].clone();
-        assert!(named.contains_key(&signers.root(limit)), "the set was committed to before");
-        assert_eq!(verify_cert(cert, &signers, [0, 0, 0, 1], root), Ok(()));
-        named.insert(cert.vote.next_set_root, cert.vote.epoch);
+    net.chain.settle(None).expect("works");
+    let rows = net.chain.db.certificates(0, 9).expect("works");
+    assert_eq!(rows.iter().map(|row| row.epoch).collect::<Vec<_>>(), certified);
+    let mut trust = Trust::in_signers(&config(), root, signers.root(limit));
+    for row in rows {
+        let cert: FinalityCert = decode(&row.certificate, usize::MAX).expect("as written");
+        signers = decode(&row.signers, usize::MAX).expect("as written");
+        assert_eq!(signers, sets[&cert.vote.epoch]);
+        assert_eq!(row.signers_root, signers.root(limit));
+        let before = trust.clone();
         let mut forged = cert.clone();
         forged.vote.block_root = Root::ZERO;
-        assert_eq!(verify_cert(&forged, &signers, [0, 0, 0, 1], root), Err(CertError::Signature));
+        assert_eq!(trust.follow(&forged, &signers), Err(FollowError::Cert(CertError::Signature)));
         let mut few = cert.clone();
         few.bits = crate::types::primitives::Bitlist::zeros(signers.members.len()).expect("small");
-        assert_eq!(verify_cert(&few, &signers, [0, 0, 0, 1], root), Err(CertError::TooFew));
+        assert_eq!(trust.follow(&few, &signers), Err(FollowError::Cert(CertError::TooFew)));
         few.bits = crate::types::primitives::Bitlist::zeros(3).expect("small");
-        assert_eq!(verify_cert(&few, &signers, [0, 0, 0, 1], root), Err(CertError::OtherSet));
+        assert_eq!(trust.follow(&few, &signers), Err(FollowError::Cert(CertError::OtherSet)));
+        assert_eq!(trust.follow(&cert, &SignerList::default()), Err(FollowError::Signers));
+        assert_eq!(trust, before);
+        assert_eq!(trust.follow(&cert, &signers), Ok(()));
+        assert_eq!(trust.last(), Some(&cert.vote));
     }
 }

@@ -4,8 +4,9 @@ use super::{Chain, Event};
 use crate::{
     consensus::{finality::FinalityVoteError, fork_choice::VoteRefusal},
     state::transition::operation::{OperationError, Signed, exit, slashing},
-    storage::Database,
+    storage::{CertificateRow, Database},
     types::{
+        codec::encode,
         domain::{DomainType, signing_root},
         operation::{
             AttesterSlashing, FinalitySlashing, ProposerSlashing, SignedFinalityVote, SignedVoluntaryExit,
@@ -208,7 +209,16 @@ impl<D: Database> Chain<D> {
         {
             self.events.push(Event::FinalityOffence(Box::new(offence)));
         }
-        self.events.extend(taken.cert.map(|cert| Event::Certificate(Box::new(cert))));
+        if let (Some(cert), Some(due)) = (taken.cert, self.finality.due(vote.vote.epoch)) {
+            self.certificates.push(CertificateRow {
+                epoch: vote.vote.epoch,
+                slot: self.config.params.start_slot(vote.vote.epoch),
+                certificate: encode(&cert),
+                signers_root: due.set.root,
+                signers: encode(&due.set.list),
+            });
+            self.events.push(Event::Certificate(Box::new(cert)));
+        }
         Ok(())
     }
 

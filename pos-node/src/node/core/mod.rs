@@ -437,6 +437,7 @@ impl<D: Database> Core<D> {
                 self.duties.learn(&self.chain.config().params, &state);
             }
         }
+        self.spare_database();
         self.waiting.forget_before(slot);
         for (peer, handle, vote) in std::mem::take(&mut self.early) {
             self.on_vote(now, peer, handle, &vote, out);

@@ -95,9 +95,9 @@ impl<D: Database> Core<D> {
                 }
             }
             Request::FinalityCerts { from_epoch, count } => {
-                let count = usize::try_from(*count).unwrap_or(usize::MAX);
-                let certs = self.chain.finality().certs_from(*from_epoch).take(count);
-                Answer::FinalityCerts(certs.map(encode).collect())
+                let count = u32::try_from(*count).unwrap_or(u32::MAX);
+                let rows = self.chain.db().certificates(*from_epoch, count)?;
+                Answer::FinalityCerts(rows.into_iter().map(|row| row.certificate).collect())
             }
         })
     }
@@ -130,6 +130,13 @@ pub(super) struct Served<S> {
 }
 
 impl<D: Database> Core<D> {
+    /// Gives up states kept for peers when the database suffers from them; the next final one is kept again.
+    pub(super) fn spare_database(&mut self) {
+        if !self.served.is_empty() && self.chain.db().snapshots_are_costly() {
+            self.served.clear();
+        }
+    }
+
     /// Keeps the newest final state for peers, as soon as the database holds it.
     pub(super) fn keep_state(&mut self, out: &mut Vec<Effect>) {
         let Some(checkpoint) = self.unserved else { return };

@@ -119,10 +119,10 @@ pub fn process<S: Store>(
     header::apply(state, header);
     let fee_recipient =
         process_consensus(state, app, context.config, body, header.proposer_index, &mut collected)?;
-    // signatures are verified while the transactions are executed; whatever is wrong, the first rule decides
+    // signatures are verified while everything else is computed; whatever is wrong, the first rule decides
     let signed = state.clone();
     let mut verdict = Ok(());
-    let executed = rayon::in_place_scope(|scope| {
+    let results: Result<_, BlockError> = rayon::in_place_scope(|scope| {
         if let Some(verifier) = context.verifier {
             scope.spawn(|_| {
                 verdict = verifier
@@ -131,14 +131,15 @@ pub fn process<S: Store>(
                     .and_then(|()| verify_accounts(&signed, context.config, txs, verifier));
             });
         }
-        parallel::process_txs(state, app, context.config, &prepared, fee_recipient)
+        let executed = parallel::process_txs(state, app, context.config, &prepared, fee_recipient)?;
+        Ok((executed, state.combined_root(params, &app.root())))
     });
     verdict?;
-    let (exec, receipts) = executed?;
+    let ((exec, receipts), state_root) = results?;
     if exec != body.exec {
         return Err(BlockError::Exec);
     }
-    if state.combined_root(params, &app.root()) != header.state_root {
+    if state_root != header.state_root {
         return Err(BlockError::StateRoot);
     }
     Ok(Processed { receipts, votes: collected.votes })

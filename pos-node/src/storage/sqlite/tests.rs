@@ -101,6 +101,65 @@ fn folding_overwrites_one_state_and_an_archive_remembers_the_others() {
 }
 
 #[test]
+fn certificates_are_kept_with_their_signers_and_pruned_by_age() {
+    let row = |epoch: u64, signers: u8| CertificateRow {
+        epoch,
+        slot: epoch * 8,
+        certificate: vec![1, u8::try_from(epoch).expect("small")],
+        signers_root: Root([signers; 32]),
+        signers: vec![signers],
+    };
+    for history in [History::Slots(20), History::Archive] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut db = open(&folder, history);
+        let rows = [row(1, 7), row(2, 7), row(3, 8)];
+        db.commit(Batch { certificates: rows.to_vec(), ..Batch::default() }).expect("written");
+        assert_eq!(db.certificates(0, 9).expect("works"), rows);
+        assert_eq!(db.certificates(2, 1).expect("works"), rows[1..2]);
+        let (root, _) = add(&mut db, 37, 1, true);
+        db.commit(fold(root, b"key", Some(b"value"))).expect("written");
+        let sets: i64 =
+            db.connection.query_row("SELECT count(*) FROM signers", [], |row| row.get(0)).expect("a count");
+        let kept = db.certificates(0, 9).expect("works");
+        if history == History::Archive {
+            assert_eq!((kept.as_slice(), sets), (rows.as_slice(), 2));
+        } else {
+            assert_eq!((kept.as_slice(), sets), (&rows[2..], 1), "slot 16 is older than 20 slots");
+        }
+    }
+}
+
+#[test]
+fn a_database_of_the_first_version_is_brought_up_with_all_it_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("chain.db");
+    let old = super::super::schema::open(&path, CHAIN_APPLICATION_ID, &CHAIN_STEPS[..1], Durability::Ordered);
+    let (root, block) = stored(3, 1);
+    let old = old.expect("a database");
+    let insert = "INSERT INTO block (root, slot, bytes) VALUES (?1, ?2, ?3)";
+    old.execute(insert, params![root.0, number(3), encode(&block.block)]).expect("written");
+    drop(old);
+    let mut db = open(&folder, History::Slots(10));
+    assert_eq!(db.block(&root).expect("works").map(|found| found.block.clone()), Some(block.block.clone()));
+    let row = CertificateRow { epoch: 1, ..CertificateRow::default() };
+    db.commit(Batch { certificates: vec![row.clone()], ..Batch::default() }).expect("written");
+    assert_eq!(db.certificates(0, 9).expect("works"), [row]);
+    let tables: i64 = db
+        .connection
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table'", [], |row| row.get(0))
+        .expect("a count");
+    let rows = db.rows().expect("works");
+    assert_eq!(usize::try_from(tables), Ok(rows.len()), "every table is counted");
+    assert!(rows.contains(&("block", 1)) && rows.contains(&("certificate", 1)));
+    db.compact().expect("works");
+    drop(db);
+    let version: i64 = Connection::open(&path)
+        .and_then(|db| db.pragma_query_value(None, "user_version", |row| row.get(0)))
+        .expect("a number");
+    assert_eq!(usize::try_from(version), Ok(CHAIN_STEPS.len()));
+}
+
+#[test]
 fn a_snapshot_stays_as_it_is_while_commits_go_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut db = open(&folder, History::Slots(10));

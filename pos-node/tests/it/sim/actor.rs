@@ -19,7 +19,8 @@ use pos_node::{
     slashing_protection::rules::Protection,
     state::genesis::Start,
     storage::{
-        Batch, Database, Entry, FoldedState, MemoryDatabase, StateRow, StoreError, StoredBlock, TxPlace,
+        Batch, CertificateRow, Database, Entry, FoldedState, MemoryDatabase, StateRow, StoreError,
+        StoredBlock, TxPlace,
     },
     types::{
         operation::Checkpoint,
@@ -126,6 +127,10 @@ impl Database for LazyDatabase {
 
     fn tx_place(&self, id: &Root) -> Result<Option<TxPlace>, StoreError> {
         self.inner.tx_place(id)
+    }
+
+    fn certificates(&self, from: Epoch, limit: u32) -> Result<Vec<CertificateRow>, StoreError> {
+        self.inner.certificates(from, limit)
     }
 }
 

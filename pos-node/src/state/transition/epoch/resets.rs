@@ -6,9 +6,13 @@ use super::super::super::{State, shuffle};
 use crate::types::{
     domain::DomainType,
     params::Params,
-    primitives::{Epoch, Nano, ValidatorIndex},
+    primitives::{Epoch, Nano, Slot, ValidatorIndex},
     ssz::sha256,
 };
+use rayon::prelude::*;
+
+/// Fewest validators whose draws are worth more than one thread.
+const WORTHWHILE: usize = 1024;
 
 /// Moves effective balances that are too far from balances.
 pub fn process_effective_balances(state: &mut State, params: &Params) {
@@ -75,10 +79,14 @@ pub fn draw_proposers(
     epoch: Epoch,
     seed: &[u8; 32],
     active: &[ValidatorIndex],
-    effective_balance: impl Fn(ValidatorIndex) -> Nano + Copy,
+    effective_balance: impl Fn(ValidatorIndex) -> Nano + Copy + Sync,
 ) -> Vec<ValidatorIndex> {
     let start = params.start_slot(epoch);
-    (start..start.saturating_add(params.slots_per_epoch))
+    let slots: Vec<Slot> = (start..start.saturating_add(params.slots_per_epoch)).collect();
+    let alone = if active.len() < WORTHWHILE { slots.len() } else { 1 };
+    slots
+        .par_iter()
+        .with_min_len(alone)
         .map(|slot| {
             let seed = sha256(&[seed.as_slice(), &slot.to_le_bytes()].concat());
             let (rounds, max) = (params.shuffle_round_count, params.max_effective_balance);
