@@ -22,6 +22,8 @@ shared_vendor::settings! {
         multicast: bool = ["p2p.multicast", "false"],
         /// File with the password of the key files in keys/validators.
         password_file: Option<PathBuf> = ["validator.password-file"],
+        /// Address of a signer that holds keys for this node, as http://127.0.0.1:9000; it may be given more than once.
+        signers: Vec<String> = ["validator.signer"],
         /// Publicly known keys to validate with, as 0..4; development networks only.
         interop: Option<Interop> = ["validator.interop"],
         /// Watch two epochs for another instance of our keys before signing anything.

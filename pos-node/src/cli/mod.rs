@@ -2,6 +2,7 @@
 
 mod bench;
 mod db;
+mod devnet;
 mod genesis;
 mod keys;
 mod light;
@@ -100,6 +101,7 @@ impl Daemon for PosNode {
 
     fn command(command: Command, loaded: &Loaded<Self>) -> Result<(), Report> {
         match command {
+            Command::Devnet(plan) => devnet::run(&plan, loaded),
             Command::Genesis(command) => genesis::run(&command, loaded),
             Command::Keys(command) => keys::run(&command, loaded),
             Command::Db(command) => db::run(&command, loaded),
@@ -119,6 +121,8 @@ impl Daemon for PosNode {
 /// This chain's own verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Start a network of nodes on this machine, until it is interrupted
+    Devnet(devnet::Devnet),
     /// Make or check a genesis file
     #[command(subcommand)]
     Genesis(genesis::Command),

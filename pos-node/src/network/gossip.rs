@@ -270,4 +270,4 @@ pub const fn operation_verdict(taken: Result<(), EvidenceError>) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

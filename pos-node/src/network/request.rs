@@ -176,6 +176,27 @@ impl Goodbye {
             Self::BadScore => 250,
         }
     }
+
+    /// The reason of a number.
+    #[must_use]
+    pub fn of_code(code: u64) -> Option<Self> {
+        let all = [Self::Shutdown, Self::IrrelevantNetwork, Self::Fault, Self::TooManyPeers, Self::BadScore];
+        all.into_iter().find(|reason| reason.code() == code)
+    }
+
+    /// The reason in words.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Shutdown => "it stops",
+            Self::IrrelevantNetwork => {
+                "it is of another network: another genesis, config hash or final block"
+            }
+            Self::Fault => "something went wrong there",
+            Self::TooManyPeers => "it has enough peers",
+            Self::BadScore => "it has a bad opinion of this node",
+        }
+    }
 }
 
 /// A question to a peer.

@@ -32,8 +32,8 @@ use super::{
     gossip::Verdict,
     message::Gossip,
     request::{
-        Answer, Code, MAX_ANSWER_BYTES, MAX_CHUNK_BYTES, MAX_REQUEST_BYTES, PROTOCOL, Protocol, Request,
-        kad_protocol,
+        Answer, Code, Goodbye, MAX_ANSWER_BYTES, MAX_CHUNK_BYTES, MAX_REQUEST_BYTES, PROTOCOL, Protocol,
+        Request, kad_protocol,
     },
     topic::{Topic, message_id},
 };
@@ -99,6 +99,8 @@ pub enum Command {
     Answer(u64, Answer),
     /// End the connections to a peer; with `true`, do not let it come back.
     Part(u64, bool),
+    /// Tell a peer why, then end the connections to it.
+    Farewell(u64, Goodbye),
     /// Let a banned peer come back.
     Unban(u64),
     /// Stay connected to a node.
@@ -198,6 +200,8 @@ pub struct Transport {
     undecided: BTreeMap<u64, (MessageId, PeerId)>,
     unanswered: BTreeMap<u64, ResponseChannel<Vec<u8>>>,
     asked: HashMap<OutboundRequestId, (u64, Protocol)>,
+    /// What was said to peers that are to go as soon as they have heard it.
+    farewells: HashSet<OutboundRequestId>,
     next_handle: u64,
 }
 
@@ -230,6 +234,7 @@ impl Transport {
             undecided: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             asked: HashMap::new(),
+            farewells: HashSet::new(),
             next_handle: 0,
         })
     }
@@ -337,6 +342,13 @@ impl Transport {
                 if let Some(info) = self.peers.get(&peer) {
                     let id = info.id;
                     let _ = self.swarm.disconnect_peer_id(id);
+                }
+            }
+            Command::Farewell(peer, reason) => {
+                if let Some(info) = self.peers.get(&peer) {
+                    let request = Request::Goodbye(reason.code());
+                    let id = self.swarm.behaviour_mut().requests.send_request(&info.id, request);
+                    self.farewells.insert(id);
                 }
             }
             Command::Unban(peer) => {
@@ -477,6 +489,12 @@ impl Transport {
                     self.unanswered.insert(handle, channel);
                     vec![Event::Asked { peer: number_of(&peer), handle, request }]
                 }
+                request_response::Message::Response { request_id, .. }
+                    if self.farewells.remove(&request_id) =>
+                {
+                    let _ = self.swarm.disconnect_peer_id(peer); // it may have left by itself
+                    Vec::new()
+                }
                 request_response::Message::Response { request_id, response } => {
                     let Some((ask, protocol)) = self.asked.remove(&request_id) else { return Vec::new() };
                     match Answer::decode(protocol, &response) {
@@ -489,6 +507,9 @@ impl Transport {
             },
             request_response::Event::OutboundFailure { request_id, error, peer, .. } => {
                 tracing::debug!(target: "net", %peer, %error, "request failed");
+                if self.farewells.remove(&request_id) {
+                    let _ = self.swarm.disconnect_peer_id(peer);
+                }
                 let asked = self.asked.remove(&request_id);
                 asked.map(|(ask, _)| Event::Answered { ask, answer: None }).into_iter().collect()
             }

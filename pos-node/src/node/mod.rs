@@ -6,3 +6,4 @@ pub mod genesis;
 pub mod keys;
 mod report;
 pub mod run;
+pub mod signer;

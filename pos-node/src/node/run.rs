@@ -23,6 +23,7 @@ use super::{
     core::{Core, Effect, Failure, Input, Parts},
     keys,
     report::Reporter,
+    signer::{Joined, RemoteKeys},
 };
 use crate::{
     api::{self, Backend, PeerLine, View},
@@ -31,6 +32,7 @@ use crate::{
     crypto::derive::interop_key,
     mempool::Refusal,
     network::{
+        request::{Goodbye, Request},
         score::{Fault, Scores, Standing},
         transport::{self, Command, Event, Info, Transport},
     },
@@ -48,7 +50,7 @@ use crate::{
     },
     validator::{
         duties::Duties,
-        vault::{LocalKeys, Vault},
+        vault::{Keys, LocalKeys, Vault},
     },
 };
 
@@ -266,7 +268,13 @@ fn validators<D: Daemon<Config = Config>>(
     let path = ctx.data.join(keys::RECORD);
     let is_new = !path.exists();
     let record = keys::open_record(&path, genesis_validators_root).map_err(|err| failed(&err))?;
-    let keys = LocalKeys::new(secrets);
+    let mut holders: Vec<Box<dyn Keys>> = vec![Box::new(LocalKeys::new(secrets))];
+    for url in &ctx.config.signers {
+        let remote = tokio::task::block_in_place(|| RemoteKeys::connect(url)).map_err(|err| failed(&err))?;
+        tracing::info!(target: "validator", url, keys = remote.list().len(), "keys of a signer elsewhere");
+        holders.push(Box::new(remote));
+    }
+    let keys = Joined(holders);
     let now_ms = clock.wall().as_millis();
     let since_genesis = now_ms.checked_sub(config.genesis_time.saturating_mul(1000));
     let epoch: Option<Epoch> = since_genesis
@@ -274,7 +282,7 @@ fn validators<D: Daemon<Config = Config>>(
         .map(|slot| config.params.epoch_of(slot));
     // before the first epoch ends nobody can have signed anything elsewhere that matters
     let watch = epoch.filter(|epoch| ctx.config.doppelganger && *epoch > 0);
-    let list = crate::validator::vault::Keys::list(&keys);
+    let list = keys.list();
     if !list.is_empty() {
         tracing::info!(target: "validator", keys = list.len(), new_record = is_new, "validators");
     }
@@ -495,7 +503,14 @@ impl Node {
                 self.fault(self.clock.now(), peer, Fault::Breach);
                 ControlFlow::Continue(())
             }
-            Event::Asked { peer, handle, request } => self.feed(Input::Asked { peer, handle, request }),
+            Event::Asked { peer, handle, request } => {
+                if let Request::Goodbye(code) = request {
+                    let id = self.peers.get(&peer).map(|info| info.id.to_string()).unwrap_or_default();
+                    let reason = Goodbye::of_code(code).map_or("for a reason of its own", Goodbye::text);
+                    tracing::info!(target: "net", peer = %id, code, reason, "a peer takes its leave");
+                }
+                self.feed(Input::Asked { peer, handle, request })
+            }
             Event::Answered { ask, answer } => self.feed(Input::Answered { ask, answer }),
         }
     }
@@ -515,8 +530,10 @@ impl Node {
                 Effect::Ask { peer, ask, request } => self.command(Command::Ask { peer, ask, request }),
                 Effect::Answer { handle, answer } => self.command(Command::Answer(handle, answer)),
                 Effect::Part(peer, reason) => {
-                    tracing::info!(target: "net", peer, reason = ?reason, "parting from a peer");
-                    self.command(Command::Part(peer, false));
+                    let id =
+                        self.peers.get(&peer).map_or_else(|| peer.to_string(), |info| info.id.to_string());
+                    tracing::warn!(target: "net", peer = %id, %reason, "a peer of another chain");
+                    self.command(Command::Farewell(peer, Goodbye::IrrelevantNetwork));
                 }
                 Effect::Fault(peer, fault) => self.fault(now, peer, fault),
                 Effect::Chain(event) => {

@@ -1,5 +1,6 @@
 //! Range sync: the canonical chain of better peers, one epoch a batch, several batches under way, imported in order.
-//! A batch that does not link is asked of another peer; who sent it pays when the other one's fits.
+//! A batch that does not link is asked of another peer; who left blocks out of it pays when the other one's fits. Who
+//! claimed a head and never showed it is not believed again until it says something new.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +12,7 @@ use shared_vendor::{
     machine::{Machine, Tick},
 };
 
-use crate::types::{operation::Checkpoint, primitives::Slot};
+use crate::types::primitives::{Root, Slot};
 
 /// Batches that are asked for or wait for their turn.
 const AHEAD: usize = 5;
@@ -28,12 +29,27 @@ pub type Peer = u64;
 /// What a peer says of its chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Claim {
-    /// Its final checkpoint.
-    pub finalized: Checkpoint,
+    /// Its head.
+    pub head_root: Root,
     /// Slot of its head.
     pub head_slot: Slot,
     /// First slot it can serve.
     pub earliest_slot: Slot,
+    /// Whether its head is in this node's tree: there is nothing to fetch from it then, but it may serve others' blocks.
+    pub known: bool,
+}
+
+/// A block of an answer, and where it belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item<B> {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its root.
+    pub root: Root,
+    /// The root of its parent.
+    pub parent: Root,
+    /// The block.
+    pub block: B,
 }
 
 /// Where this node stands.
@@ -69,19 +85,21 @@ pub enum Input<B> {
     Forked(Peer),
     /// This node's chain has moved.
     Local(Local),
-    /// The answer to a batch; nothing when the peer failed. Blocks come with their slots, in order.
+    /// The answer to a question for a batch or the rest of one; nothing when the peer failed.
     Blocks {
         /// First slot of the batch.
-        start: Slot,
+        batch: Slot,
         /// Who answered.
         peer: Peer,
-        /// Slot and block.
-        blocks: Option<Vec<(Slot, B)>>,
+        /// The blocks in the order of their slots.
+        blocks: Option<Vec<Item<B>>>,
+        /// Whether the answer is so long that the peer may have ended it early.
+        cut: bool,
     },
-    /// What became of a batch.
+    /// What became of a batch; where this node stands after it is told before.
     Imported {
         /// First slot of the batch.
-        start: Slot,
+        batch: Slot,
         /// The result.
         result: Imported,
     },
@@ -100,6 +118,8 @@ pub enum Effect<B> {
     Ask {
         /// Whom.
         peer: Peer,
+        /// First slot of the batch they belong to.
+        batch: Slot,
         /// First slot.
         start: Slot,
         /// Slots.
@@ -108,14 +128,14 @@ pub enum Effect<B> {
     /// Import blocks in order.
     Import {
         /// First slot of the batch.
-        start: Slot,
-        /// Who sent them.
-        peer: Peer,
+        batch: Slot,
         /// The blocks.
         blocks: Vec<B>,
     },
-    /// A peer sent blocks that are invalid or not the chain it claims.
+    /// A peer sent blocks that are invalid, or left some out.
     Blame(Peer),
+    /// A peer has no block of the slot that it said its head was at.
+    Short(Peer),
     /// A peer did not answer.
     Slow(Peer),
 }
@@ -123,16 +143,19 @@ pub enum Effect<B> {
 #[derive(Debug)]
 enum Stage<B> {
     Queued,
+    /// With what came of it so far.
     Asked {
         peer: Peer,
         until: Time,
+        have: Vec<Item<B>>,
     },
     Here {
         peer: Peer,
-        blocks: Vec<B>,
+        blocks: Vec<Item<B>>,
     },
     Importing {
         peer: Peer,
+        roots: Vec<Root>,
     },
     /// Imported, or empty; kept until the next batch links to it.
     Done,
@@ -143,12 +166,30 @@ struct Batch<B> {
     stage: Stage<B>,
     tried: BTreeSet<Peer>,
     attempts: usize,
+    /// What was sent before and did not lead on.
+    answers: Vec<(Peer, Vec<Root>)>,
 }
 
 impl<B> Default for Batch<B> {
     fn default() -> Self {
-        Self { stage: Stage::Queued, tried: BTreeSet::new(), attempts: 0 }
+        Self { stage: Stage::Queued, tried: BTreeSet::new(), attempts: 0, answers: Vec::new() }
     }
+}
+
+impl<B> Batch<B> {
+    const fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
+    const fn is_queued(&self) -> bool {
+        matches!(self.stage, Stage::Queued)
+    }
+}
+
+/// Whether who sent `short` left out blocks that `whole` has before the last block of both.
+fn left_out(short: &[Root], whole: &[Root]) -> bool {
+    let both = short.last().and_then(|last| whole.iter().position(|root| root == last));
+    both.is_some_and(|at| whole.iter().take(at).any(|root| !short.contains(root)))
 }
 
 /// The machine.
@@ -170,10 +211,10 @@ pub struct RangeSync<B> {
 impl<B> RangeSync<B> {
     /// Not behind yet. Batches have `per_batch` slots.
     #[must_use]
-    pub const fn new(per_batch: u64) -> Self {
+    pub const fn new(per_batch: u64, local: Local) -> Self {
         Self {
             per_batch,
-            local: Local { head_slot: 0, final_slot: 0 },
+            local,
             claims: BTreeMap::new(),
             batches: BTreeMap::new(),
             target: None,
@@ -189,16 +230,18 @@ impl<B> RangeSync<B> {
         self.target
     }
 
-    /// Peers and what they say.
-    #[must_use]
-    pub const fn claims(&self) -> &BTreeMap<Peer, Claim> {
-        &self.claims
+    /// The best head that is not known here, of peers that can serve blocks from a slot on.
+    fn best_head(&self, from: Slot) -> Option<Slot> {
+        let able = |(peer, claim): &(&Peer, &Claim)| {
+            claim.earliest_slot <= from && self.only.map_or(!claim.known, |only| only == **peer)
+        };
+        self.claims.iter().filter(able).map(|(_, claim)| claim.head_slot).max()
     }
 
-    /// The best head any peer claims.
-    #[must_use]
-    pub fn best_head(&self) -> Slot {
-        self.claims.values().map(|claim| claim.head_slot).max().unwrap_or(0)
+    /// First slot that is not imported in this attempt.
+    fn open(&self) -> Slot {
+        let open = self.batches.iter().find(|(_, batch)| !batch.is_done());
+        open.map_or(self.next, |(start, _)| *start)
     }
 
     fn begin(&mut self, now: Time) {
@@ -206,14 +249,31 @@ impl<B> RangeSync<B> {
             return;
         }
         self.paused_until = None;
-        let best = self.best_head();
-        if self.target.is_none() && best > self.local.head_slot.saturating_add(self.per_batch) {
-            self.target = Some(best);
-            self.next = self.local.head_slot.saturating_add(1);
+        if self.target.is_some() {
+            return self.aim();
+        }
+        let from = self.local.head_slot.saturating_add(1);
+        let best = self.best_head(from);
+        if best.is_some_and(|best| best > self.local.head_slot.saturating_add(self.per_batch)) {
+            self.target = best;
+            self.next = from;
             self.batches.clear();
         }
-        if let Some(target) = self.target.as_mut().filter(|_| self.only.is_none()) {
-            *target = best.max(*target);
+    }
+
+    /// Claims come and go, and the target with them.
+    fn aim(&mut self) {
+        let open = self.open();
+        match self.best_head(open).filter(|best| *best >= open) {
+            Some(best) => {
+                self.target = Some(best);
+                let beyond = |(start, batch): &(&Slot, &Batch<B>)| **start > best && batch.is_queued();
+                if let Some(first) = self.batches.iter().find(beyond).map(|(start, _)| *start) {
+                    self.batches.split_off(&first);
+                    self.next = first;
+                }
+            }
+            None => self.end(None),
         }
     }
 
@@ -225,11 +285,24 @@ impl<B> RangeSync<B> {
         self.paused_until = pause;
     }
 
+    /// Everything up to the target is imported: heads that were claimed up to there and not shown are not believed.
+    fn complete(&mut self, target: Slot, out: &mut Vec<Effect<B>>) {
+        let only = self.only;
+        self.claims.retain(|peer, claim| {
+            let asked = only.is_none_or(|only| only == *peer);
+            let shown = claim.known || claim.head_slot > target || !asked;
+            if !shown {
+                out.push(Effect::Short(*peer));
+            }
+            shown
+        });
+        self.end(None);
+    }
+
     /// Asks for what is wanted of those who have it and have the least to do.
     fn ask(&mut self, now: Time, out: &mut Vec<Effect<B>>) {
         let Some(target) = self.target else { return };
-        let open = |batch: &&Batch<B>| !matches!(batch.stage, Stage::Done);
-        while self.batches.values().filter(open).count() < AHEAD && self.next <= target {
+        while self.batches.values().filter(|batch| !batch.is_done()).count() < AHEAD && self.next <= target {
             self.batches.insert(self.next, Batch::default());
             self.next = self.next.saturating_add(self.per_batch);
         }
@@ -239,39 +312,43 @@ impl<B> RangeSync<B> {
                 *load.entry(peer).or_default() += 1;
             }
         }
-        for (start, batch) in &mut self.batches {
-            if !matches!(batch.stage, Stage::Queued) {
-                continue;
-            }
-            let has = |claim: &Claim| claim.head_slot >= *start && claim.earliest_slot <= *start;
+        for (start, batch) in self.batches.iter_mut().filter(|(_, batch)| batch.is_queued()) {
             let only = self.only;
-            let able = |peers: &BTreeMap<Peer, Claim>, tried: &BTreeSet<Peer>| {
-                let able = peers.iter().filter(|(peer, claim)| {
-                    has(claim) && !tried.contains(peer) && only.is_none_or(|only| only == **peer)
+            let able = |tried: &BTreeSet<Peer>| {
+                let able = self.claims.iter().filter(|(peer, claim)| {
+                    claim.head_slot >= *start
+                        && claim.earliest_slot <= *start
+                        && !tried.contains(peer)
+                        && only.is_none_or(|only| only == **peer)
                 });
                 able.map(|(peer, _)| *peer).min_by_key(|peer| (load.get(peer).copied().unwrap_or(0), *peer))
             };
-            let chosen = able(&self.claims, &batch.tried).or_else(|| {
+            let chosen = able(&batch.tried).or_else(|| {
                 batch.tried.clear();
-                able(&self.claims, &batch.tried)
+                able(&batch.tried)
             });
             let Some(peer) = chosen else { continue };
             *load.entry(peer).or_default() += 1;
-            batch.stage = Stage::Asked { peer, until: now.after(PATIENCE) };
+            batch.stage = Stage::Asked { peer, until: now.after(PATIENCE), have: Vec::new() };
             batch.tried.insert(peer);
             batch.attempts += 1;
-            out.push(Effect::Ask { peer, start: *start, count: self.per_batch });
+            out.push(Effect::Ask { peer, batch: *start, start: *start, count: self.per_batch });
         }
     }
 
     /// Hands the first batch that is not done to the importer, if it is here.
     fn import(&mut self, out: &mut Vec<Effect<B>>) {
-        let first = self.batches.iter_mut().find(|(_, batch)| !matches!(batch.stage, Stage::Done));
-        let Some((start, batch)) = first else { return };
-        if let Stage::Here { peer, .. } = batch.stage
-            && let Stage::Here { blocks, .. } = std::mem::replace(&mut batch.stage, Stage::Importing { peer })
-        {
-            out.push(Effect::Import { start: *start, peer, blocks });
+        let Some((start, batch)) = self.batches.iter_mut().find(|(_, batch)| !batch.is_done()) else {
+            return;
+        };
+        if !matches!(batch.stage, Stage::Here { .. }) {
+            return;
+        }
+        if let Stage::Here { peer, blocks } = std::mem::replace(&mut batch.stage, Stage::Queued) {
+            let roots = blocks.iter().map(|item| item.root).collect();
+            batch.stage = Stage::Importing { peer, roots };
+            let blocks = blocks.into_iter().map(|item| item.block).collect();
+            out.push(Effect::Import { batch: *start, blocks });
         }
     }
 
@@ -280,46 +357,62 @@ impl<B> RangeSync<B> {
         now: Time,
         start: Slot,
         from: Peer,
-        blocks: Option<Vec<(Slot, B)>>,
+        answer: Option<(Vec<Item<B>>, bool)>,
         out: &mut Vec<Effect<B>>,
     ) {
         let end = start.saturating_add(self.per_batch);
         let Some(batch) = self.batches.get_mut(&start) else { return };
-        if !matches!(batch.stage, Stage::Asked { peer, .. } if peer == from) {
+        let Stage::Asked { peer, have, .. } = &mut batch.stage else { return };
+        if *peer != from {
             return;
         }
-        let Some(blocks) = blocks else {
+        let Some((blocks, cut)) = answer else {
             self.retry(now, start);
             return;
         };
-        let increasing = blocks.is_sorted_by(|(a, _), (b, _)| a < b);
-        if !increasing || blocks.iter().any(|(slot, _)| !(start..end).contains(slot)) {
+        let next = have.last().map_or(start, |last| last.slot.saturating_add(1));
+        let in_place = blocks.iter().all(|item| (next..end).contains(&item.slot));
+        let in_order = blocks.is_sorted_by(|a, b| a.slot < b.slot);
+        let linked = blocks.iter().zip(blocks.iter().skip(1)).all(|(a, b)| a.root == b.parent);
+        if !in_place || !in_order || !linked {
             out.push(Effect::Blame(from));
             self.retry(now, start);
             return;
         }
-        let blocks = blocks.into_iter().map(|(_, block)| block).collect();
-        batch.stage = Stage::Here { peer: from, blocks };
+        if have.last().zip(blocks.first()).is_some_and(|(a, b)| a.root != b.parent) {
+            self.retry(now, start); // the peer's chain has changed meanwhile
+            return;
+        }
+        let mut have = std::mem::take(have);
+        let cut = cut && !blocks.is_empty();
+        have.extend(blocks);
+        let rest = have.last().map_or(end, |last| last.slot.saturating_add(1));
+        batch.stage = if cut && rest < end {
+            out.push(Effect::Ask { peer: from, batch: start, start: rest, count: end.saturating_sub(rest) });
+            Stage::Asked { peer: from, until: now.after(PATIENCE), have }
+        } else {
+            Stage::Here { peer: from, blocks: have }
+        };
     }
 
     fn on_imported(&mut self, now: Time, start: Slot, result: Imported, out: &mut Vec<Effect<B>>) {
         let Some(batch) = self.batches.get_mut(&start) else { return };
-        let Stage::Importing { peer } = batch.stage else { return };
+        let Stage::Importing { peer, roots } = &mut batch.stage else { return };
+        let (peer, roots) = (*peer, std::mem::take(roots));
         match result {
             Imported::All => {
-                batch.stage = Stage::Done;
-                let after = start.saturating_add(self.per_batch);
-                // known before the chain says so, or the next attempt would begin where this one did
-                let reached = after.saturating_sub(1).min(self.target.unwrap_or(after));
-                self.local.head_slot = self.local.head_slot.max(reached);
-                if self.target.is_some_and(|target| after > target) {
-                    self.end(None);
-                    return;
+                for (other, short) in std::mem::take(&mut batch.answers) {
+                    if other != peer && left_out(&short, &roots) {
+                        out.push(Effect::Blame(other));
+                    }
                 }
-                // only the last batch that is done may yet turn out to have been short
-                while self.batches.len() > 1
-                    && self.batches.keys().nth(1).is_some_and(|second| *second <= start)
-                {
+                for claim in self.claims.values_mut() {
+                    claim.known |= roots.contains(&claim.head_root);
+                }
+                batch.stage = Stage::Done;
+                // it may yet turn out to have been short
+                batch.answers.push((peer, roots));
+                while self.batches.keys().nth(1).is_some_and(|second| *second <= start) {
                     self.batches.pop_first();
                 }
             }
@@ -329,6 +422,7 @@ impl<B> RangeSync<B> {
             }
             Imported::Unlinked => {
                 // either this batch is from another chain or the one before was short: ask for both again
+                batch.answers.push((peer, roots));
                 self.retry(now, start);
                 let before = self.batches.range(..start).next_back().map(|(slot, _)| *slot);
                 match before {
@@ -341,6 +435,9 @@ impl<B> RangeSync<B> {
                     None => {}
                 }
             }
+        }
+        if let Some(target) = self.target.filter(|target| self.open() > *target) {
+            self.complete(target, out);
         }
     }
 
@@ -358,16 +455,13 @@ impl<B> RangeSync<B> {
             .batches
             .iter()
             .filter_map(|(start, batch)| match batch.stage {
-                Stage::Asked { peer, until } if until <= now => Some((*start, peer)),
+                Stage::Asked { peer, until, .. } if until <= now => Some((*start, peer)),
                 _ => None,
             })
             .collect();
         for (start, peer) in late {
             out.push(Effect::Slow(peer));
             self.retry(now, start);
-        }
-        if self.paused_until.is_some_and(|until| until <= now) {
-            self.paused_until = None;
         }
     }
 }
@@ -389,9 +483,6 @@ impl<B> Machine for RangeSync<B> {
                 for batch in self.batches.values_mut().filter(|batch| asked(batch)) {
                     batch.stage = Stage::Queued;
                 }
-                if self.claims.is_empty() || self.only == Some(peer) {
-                    self.end(None);
-                }
             }
             Input::Forked(peer) => {
                 if let Some(claim) = self.claims.get(&peer)
@@ -404,8 +495,10 @@ impl<B> Machine for RangeSync<B> {
                 }
             }
             Input::Local(local) => self.local = local,
-            Input::Blocks { start, peer, blocks } => self.on_blocks(now, start, peer, blocks, out),
-            Input::Imported { start, result } => self.on_imported(now, start, result, out),
+            Input::Blocks { batch, peer, blocks, cut } => {
+                self.on_blocks(now, batch, peer, blocks.map(|blocks| (blocks, cut)), out);
+            }
+            Input::Imported { batch, result } => self.on_imported(now, batch, result, out),
         }
         self.begin(now);
         self.ask(now, out);
@@ -420,3 +513,6 @@ impl<B> Machine for RangeSync<B> {
         asked.chain(self.paused_until).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

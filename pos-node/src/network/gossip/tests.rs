@@ -9,7 +9,7 @@ use crate::{
     crypto::{bls::SecretKey, derive::interop_key},
     state::{
         Registration,
-        genesis::{Genesis, GenesisValidator},
+        genesis::{Genesis, GenesisValidator, Start},
         verifier::BatchVerifier,
     },
     storage::MemoryDatabase,
@@ -31,15 +31,16 @@ const NOW: Slot = 4;
 
 type Net = Chain<MemoryDatabase>;
 
-fn key(index: ValidatorIndex) -> SecretKey {
+pub(crate) fn key(index: ValidatorIndex) -> SecretKey {
     interop_key(index).unwrap()
 }
 
-fn verifier() -> Arc<dyn Verifier> {
+pub(crate) fn verifier() -> Arc<dyn Verifier> {
     Arc::new(BatchVerifier::new([1; 32]))
 }
 
-fn empty_chain() -> Net {
+/// A chain of eight validators whose keys everybody knows.
+pub(crate) fn genesis(accounts: Vec<(Address, u64)>) -> (Config, Start) {
     let config = Config {
         params: Params::minimal(),
         chain_id: 7,
@@ -61,8 +62,13 @@ fn empty_chain() -> Net {
         GenesisValidator { pubkey: secret.public_key(), proof, amount, registration }
     };
     let validators = (0..VALIDATORS).map(entry).collect();
-    let genesis = Genesis { config: config.clone(), accounts: Vec::new(), validators };
+    let genesis = Genesis { config: config.clone(), accounts, validators };
     let start = genesis.build().unwrap();
+    (config, start)
+}
+
+fn empty_chain() -> Net {
+    let (config, start) = genesis(Vec::new());
     Chain::create(Arc::new(config), start, MemoryDatabase::default(), verifier()).unwrap()
 }
 

@@ -10,7 +10,10 @@ use shared_vendor::clock::Time;
 
 use super::{Core, Effect, Purpose};
 use crate::{
-    consensus::chain::import::{Import, ImportError},
+    consensus::{
+        chain::import::{Import, ImportError},
+        fork_choice::BlockRefusal,
+    },
     network::{
         request::{Answer, BlockChunk, MAX_TX_IDS, Request},
         score::Fault,
@@ -244,32 +247,24 @@ impl<D: Database> Core<D> {
     pub(super) fn import_batch(
         &mut self,
         now: Time,
-        peer: Peer,
         chunks: Vec<BlockChunk>,
         out: &mut Vec<Effect>,
     ) -> Imported {
         for BlockChunk { block, txs } in chunks {
             let root = block.root();
-            match self.chain.import(&block, &txs.map(List::into_vec).unwrap_or_default()) {
+            let txs = txs.map(List::into_vec).unwrap_or_default();
+            match self.chain.import(&block, &txs) {
                 Ok(Import::Imported(_)) => self.follow(now, root, out),
                 Ok(Import::Known(_)) => {}
-                Ok(Import::Future) => return Imported::Invalid,
+                Ok(Import::Future) => self.waiting.keep_future(block, txs, None), // the peer's clock is ahead
                 Ok(Import::Orphan { .. }) => return Imported::Unlinked,
                 Err(ImportError::Chain(error)) => {
                     self.stop(error.into(), out);
                     return Imported::Invalid;
                 }
-                Err(ImportError::Place(refusal)) => {
-                    // before our final slot: nothing to learn from it
-                    if refusal != crate::consensus::fork_choice::BlockRefusal::NotAfterFinalized {
-                        out.push(Effect::Fault(peer, Fault::Invalid));
-                        return Imported::Invalid;
-                    }
-                }
-                Err(_) => {
-                    out.push(Effect::Fault(peer, Fault::Invalid));
-                    return Imported::Invalid;
-                }
+                // before our final slot: nothing to learn from it
+                Err(ImportError::Place(BlockRefusal::NotAfterFinalized)) => {}
+                Err(_) => return Imported::Invalid,
             }
         }
         Imported::All

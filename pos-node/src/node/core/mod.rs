@@ -29,17 +29,19 @@ use crate::{
         gossip::{Verdict, slot_start_ms},
         limit::RateLimits,
         message::Gossip,
-        request::{Answer, Goodbye, Request, Status},
+        request::{Answer, BlockChunk, MAX_ANSWER_BYTES, Request, Status},
         score::Fault,
         seen::Seen,
+        topic::Topic,
     },
     state::verifier::Verifier,
     storage::Database,
     sync::{
         lookup::Lookups,
-        range::{self, Claim, Local, Peer, RangeSync},
+        range::{self, Claim, Item, Local, Peer, RangeSync},
     },
     types::{
+        codec::encode,
         domain::ForkData,
         operation::{Checkpoint, ProposerSlashing, SignedFinalityVote, SingleAttestation},
         primitives::{Epoch, Root, Slot, ValidatorIndex},
@@ -55,6 +57,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Statuses are exchanged again after this long.
 const STATUS_EVERY: Duration = Duration::from_secs(30);
+/// Requests that a peer's quota does not allow yet are tried again after this long.
+const HOLD: Duration = Duration::from_millis(100);
 /// Requests under way to one peer.
 const MAX_ASKED: usize = 64;
 const BASIS_POINTS: u64 = 10_000;
@@ -138,8 +142,8 @@ pub enum Effect {
         /// The answer.
         answer: Answer,
     },
-    /// End the connection to a peer.
-    Part(Peer, Goodbye),
+    /// End the connection to a peer of another chain.
+    Part(Peer, Foreign),
     /// A peer did something wrong.
     Fault(Peer, Fault),
     /// The chain moved.
@@ -148,6 +152,20 @@ pub enum Effect {
     Duty(Duty),
     /// The node cannot go on.
     Stop(Failure),
+}
+
+/// Why a peer is of another chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Foreign {
+    /// Its constants are others.
+    #[error("its constants are not ours: another config hash")]
+    Config,
+    /// It began with other validators, or has another version of the rules.
+    #[error("its genesis or the version of its rules is not ours: another fork digest")]
+    Genesis,
+    /// Another block is final there.
+    #[error("another block is final there at our final epoch {0}")]
+    Finality(Epoch),
 }
 
 /// What a validator did, or could not do.
@@ -244,8 +262,13 @@ pub struct Core<D: Database> {
     batch_due: Option<Time>,
     seen: Seen,
     limits: RateLimits<Peer>,
+    /// What we ask of others, so that it stays within their limits.
+    asking: RateLimits<Peer>,
+    /// Questions for blocks that would be too many now, in order.
+    held: VecDeque<(Peer, Slot, Request)>,
+    held_until: Option<Time>,
     peers: BTreeMap<Peer, Option<Status>>,
-    range: RangeSync<crate::network::request::BlockChunk>,
+    range: RangeSync<BlockChunk>,
     lookups: Lookups,
     waiting: Waiting,
     /// Votes that came up to half a second early, with what the transport needs to hear.
@@ -281,7 +304,7 @@ impl<D: Database> Core<D> {
         let earliest_slot =
             if has_genesis { 0 } else { chain.config().params.start_slot(chain.finalized().epoch) };
         let unserved = serve_states.then(|| chain.finalized());
-        let per_batch = chain.config().params.slots_per_epoch;
+        let range = RangeSync::new(chain.config().params.slots_per_epoch, standing(&chain));
         Self {
             chain,
             verifier,
@@ -298,8 +321,11 @@ impl<D: Database> Core<D> {
             batch_due: None,
             seen: Seen::default(),
             limits: RateLimits::default(),
+            asking: RateLimits::default(),
+            held: VecDeque::new(),
+            held_until: None,
             peers: BTreeMap::new(),
-            range: RangeSync::new(per_batch),
+            range,
             lookups: Lookups::default(),
             waiting: Waiting::default(),
             early: Vec::new(),
@@ -420,6 +446,9 @@ impl<D: Database> Core<D> {
         if self.batch_due.is_some_and(|due| due <= now) {
             self.flush(out);
         }
+        if self.held_until.is_some_and(|until| until <= now) {
+            self.ask_held(now, out);
+        }
         if self.next_status <= now {
             self.next_status = now.after(STATUS_EVERY);
             for peer in self.peers.keys().copied().collect::<Vec<_>>() {
@@ -495,9 +524,7 @@ impl<D: Database> Core<D> {
             }
             out.push(Effect::Chain(Box::new(event)));
         }
-        let final_slot = self.chain.config().params.start_slot(self.chain.finalized().epoch);
-        let local = Local { head_slot: self.chain.head_slot(), final_slot };
-        self.range_step(now, range::Input::Local(local), out);
+        self.range_step(now, range::Input::Local(standing(&self.chain)), out);
     }
 
     fn connected(&mut self, now: Time, peer: Peer, out: &mut Vec<Effect>) {
@@ -508,6 +535,8 @@ impl<D: Database> Core<D> {
     fn gone(&mut self, now: Time, peer: Peer, out: &mut Vec<Effect>) {
         self.peers.remove(&peer);
         self.limits.forget(peer);
+        self.asking.forget(peer);
+        self.held.retain(|(of, ..)| *of != peer);
         let asked: Vec<u64> =
             self.asks.iter().filter(|(_, (of, ..))| *of == peer).map(|(ask, _)| *ask).collect();
         for ask in asked {
@@ -540,23 +569,33 @@ impl<D: Database> Core<D> {
         let conflict = status.finalized.epoch == ours.finalized.epoch
             && status.finalized.root != ours.finalized.root
             && !final_here;
-        if status.config_hash != ours.config_hash || status.fork_digest != ours.fork_digest || conflict {
+        let foreign = if status.config_hash != ours.config_hash {
+            Some(Foreign::Config)
+        } else if status.fork_digest != ours.fork_digest {
+            Some(Foreign::Genesis)
+        } else {
+            conflict.then_some(Foreign::Finality(ours.finalized.epoch))
+        };
+        if let Some(reason) = foreign {
             self.peers.remove(&peer);
-            out.push(Effect::Part(peer, Goodbye::IrrelevantNetwork));
+            out.push(Effect::Part(peer, reason));
             return;
         }
         if let Some(known) = self.peers.get_mut(&peer) {
             *known = Some(*status);
         }
+        let known = self.chain.contains(&status.head_root);
         let claim = Claim {
-            finalized: status.finalized,
-            head_slot: status.head_slot,
+            head_root: status.head_root,
+            // nobody has blocks of the future
+            head_slot: status.head_slot.min(self.chain.current_slot()),
             earliest_slot: status.earliest_slot,
+            known,
         };
         self.range_step(now, range::Input::Claim(peer, claim), out);
         let near = status.head_slot
             <= self.chain.head_slot().saturating_add(self.chain.config().params.slots_per_epoch);
-        if near && self.range.target().is_none() && !self.chain.contains(&status.head_root) {
+        if near && self.range.target().is_none() && !known {
             self.lookups.want(status.head_root, Some(peer), 0);
         }
     }
@@ -571,44 +610,67 @@ impl<D: Database> Core<D> {
             (Purpose::Status, _) => {}
             (Purpose::Lookup(root), answer) => self.on_found(now, peer, root, answer, out),
             (Purpose::Bodies(root), answer) => self.on_bodies(now, peer, root, answer, out),
-            (Purpose::Batch(start), answer) => {
+            (Purpose::Batch(batch), answer) => {
                 let blocks = match answer {
-                    Some(Answer::Blocks(blocks)) => Some(
-                        blocks.into_iter().map(|chunk| (chunk.block.header.header.slot, chunk)).collect(),
-                    ),
+                    Some(Answer::Blocks(blocks)) => Some(blocks),
                     _ => None,
                 };
-                self.range_step(now, range::Input::Blocks { start, peer, blocks }, out);
+                let cut = blocks.as_ref().is_some_and(|blocks| self.may_be_cut(blocks));
+                let blocks = blocks.map(|blocks| blocks.into_iter().map(item).collect());
+                self.range_step(now, range::Input::Blocks { batch, peer, blocks, cut }, out);
             }
         }
     }
 
     /// Feeds range sync and does what it wants, until it wants nothing more.
-    fn range_step(
-        &mut self,
-        now: Time,
-        input: range::Input<crate::network::request::BlockChunk>,
-        out: &mut Vec<Effect>,
-    ) {
+    fn range_step(&mut self, now: Time, input: range::Input<BlockChunk>, out: &mut Vec<Effect>) {
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
             let mut effects = Vec::new();
             self.range.step(now, input, &mut effects);
             for effect in effects {
                 match effect {
-                    range::Effect::Ask { peer, start, count } => {
+                    range::Effect::Ask { peer, batch, start, count } => {
                         let request = Request::BlocksByRange { start_slot: start, count, with_txs: true };
-                        self.ask(now, peer, Purpose::Batch(start), request, out);
+                        self.held.push_back((peer, batch, request));
+                        self.ask_held(now, out);
                     }
-                    range::Effect::Import { start, peer, blocks } => {
-                        let result = self.import_batch(now, peer, blocks, out);
-                        inputs.push(range::Input::Imported { start, result });
+                    range::Effect::Import { batch, blocks } => {
+                        let result = self.import_batch(now, blocks, out);
+                        inputs.push(range::Input::Imported { batch, result });
+                        inputs.push(range::Input::Local(standing(&self.chain))); // comes first
                     }
                     range::Effect::Blame(peer) => out.push(Effect::Fault(peer, Fault::Invalid)),
+                    range::Effect::Short(peer) => out.push(Effect::Fault(peer, Fault::Unreliable)),
                     range::Effect::Slow(peer) => out.push(Effect::Fault(peer, Fault::Timeout)),
                 }
             }
         }
+    }
+
+    /// Asks for batches as fast as the quotas of peers allow.
+    fn ask_held(&mut self, now: Time, out: &mut Vec<Effect>) {
+        for (peer, batch, request) in std::mem::take(&mut self.held) {
+            // asked and sent again in the same moment: a little less than the quota is safe
+            let paced = Time::from_nanos(now.as_nanos() / 4 * 3);
+            if self.asking.take(paced, peer, &request) {
+                self.ask(now, peer, Purpose::Batch(batch), request, out);
+            } else {
+                self.held.push_back((peer, batch, request));
+            }
+        }
+        self.held_until = (!self.held.is_empty()).then(|| now.after(HOLD));
+    }
+
+    /// Whether the next block may have been left out of an answer because it would have been too long.
+    fn may_be_cut(&self, blocks: &[BlockChunk]) -> bool {
+        let most = usize::try_from(self.chain.config().params.max_block_tx_bytes).unwrap_or(usize::MAX);
+        let room = MAX_ANSWER_BYTES.saturating_sub(most.saturating_add(Topic::Block.max_bytes()));
+        let mut bytes = 0usize;
+        blocks.iter().any(|block| {
+            bytes = bytes.saturating_add(encode(block).len());
+            bytes > room
+        })
     }
 
     /// Asks for blocks that are looked for.
@@ -620,6 +682,17 @@ impl<D: Database> Core<D> {
             }
         }
     }
+}
+
+/// Where a chain stands, for range sync.
+fn standing<D: Database>(chain: &Chain<D>) -> Local {
+    let final_slot = chain.config().params.start_slot(chain.finalized().epoch);
+    Local { head_slot: chain.head_slot(), final_slot }
+}
+
+fn item(block: BlockChunk) -> Item<BlockChunk> {
+    let header = &block.block.header.header;
+    Item { slot: header.slot, root: block.block.root(), parent: header.parent_root, block }
 }
 
 impl<D: Database> Machine for Core<D> {
@@ -661,9 +734,13 @@ impl<D: Database> Machine for Core<D> {
         let vote = self.slot.filter(|_| !self.voted).map(|slot| self.time_of(self.vote_time(slot)));
         let answers = self.asks.values().map(|(.., until)| *until).min();
         let status = (!self.peers.is_empty()).then_some(self.next_status);
-        [start, vote, answers, status, self.batch_due, self.lookups.deadline(), self.range.deadline()]
+        let held = self.held_until;
+        [start, vote, answers, status, held, self.batch_due, self.lookups.deadline(), self.range.deadline()]
             .into_iter()
             .flatten()
             .min()
     }
 }
+
+#[cfg(test)]
+mod tests;
