@@ -74,7 +74,7 @@ impl Daemon for AvalancheNode {
     }
 
     fn openrpc() -> serde_json::Value {
-        avalanche_api::methods().openrpc(Self::NAME, Self::VERSION)
+        avalanche_api::methods(None).openrpc(Self::NAME, Self::VERSION)
     }
 
     fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report> {

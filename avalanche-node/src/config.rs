@@ -21,6 +21,10 @@ shared_vendor::settings! {
         genesis_file: Option<PathBuf> = ["genesis-file"],
         /// The same in base 64.
         genesis_file_content: Option<String> = ["genesis-file-content"],
+        /// JSON description of when upgrades activate, for networks that are not public.
+        upgrade_file: Option<PathBuf> = ["upgrade-file"],
+        /// The same in base 64.
+        upgrade_file_content: Option<String> = ["upgrade-file-content"],
         /// Address of the HTTP server, instead of the one in rpc-addr.
         http_host: Option<String> = ["http-host"],
         /// Port of the HTTP server, instead of the one in rpc-addr.
@@ -105,6 +109,10 @@ shared_vendor::settings! {
         proposervm_min_block_delay: GoDuration = ["proposervm-min-block-delay", "1s"],
         /// X-chain fee of a transaction, nAVAX.
         tx_fee: u64 = ["tx-fee", "1000000"],
+        /// Keep and serve an index of what is accepted, at /ext/index.
+        index_enabled: bool = ["index-enabled", "false"],
+        /// Let the index have gaps.
+        index_allow_incomplete: bool = ["index-allow-incomplete", "false"],
         /// X-chain fee of a new asset, nAVAX.
         create_asset_tx_fee: u64 = ["create-asset-tx-fee", "1000000"],
         /// Least stake of a validator, nAVAX.

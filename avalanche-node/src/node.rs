@@ -15,7 +15,7 @@ use std::{
 };
 
 use avalanche_crypto::{bls, staking::PrivateKey};
-use avalanche_db::{Database, Rocks};
+use avalanche_db::{Database, Prefixed, Rocks};
 use avalanche_ids::{Id, NodeId};
 use avalanche_net::{
     handshake::PeerInfo,
@@ -32,7 +32,10 @@ use avalanche_snow::{
     networking::{bench, timeouts, validators::Validators},
 };
 use avalanche_utils::upgrade::{Fork, Upgrades};
-use avalanche_vm::chain::{ChainVm, ValidatorSet, ValidatorState, VmError};
+use avalanche_vm::{
+    chain::{ChainVm, ValidatorSet, ValidatorState, VmError},
+    index::{IndexError, Indexer, Indexes},
+};
 use avm::vm::Avm;
 use parking_lot::RwLock;
 use platformvm::{txs::UnsignedTx, vm::PlatformVm};
@@ -55,7 +58,7 @@ use self::{
 };
 use crate::{
     config::{Config, Network},
-    genesis::{AVM_ID, NetworkGenesis},
+    genesis::{AVM_ID, EVM_ID, NetworkGenesis},
 };
 
 const EVENTS: usize = 4096;
@@ -107,6 +110,10 @@ pub struct Shared {
     pub avm: Avm,
     /// Validators of the primary network.
     pub validators: RwLock<Arc<ValidatorSet>>,
+    /// The wrappers of chains that were started.
+    pub proposers: RwLock<BTreeMap<Id, Arc<ProposerVm>>>,
+    /// What is accepted, by chain, where that is kept.
+    pub indexes: BTreeMap<Id, Indexes>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -137,12 +144,14 @@ pub async fn start<D: Daemon<Config = Config>>(
         .map_err(|err| vm_report("the store cannot be opened", &err).at(path.display().to_string()))?;
     let store: Arc<dyn Database> = Arc::new(rocks);
     let genesis_bytes = genesis.platform.bytes();
-    let config = p_config(&ctx.config, &network, &genesis);
-    let upgrades = config.upgrades;
+    let upgrades = crate::upgrades::read(&ctx.config, network.id)?;
+    let config = p_config(&ctx.config, &network, &genesis, upgrades);
     let platform =
         tokio::task::block_in_place(|| PlatformVm::open(Arc::clone(&store), config, &genesis_bytes))
             .map_err(|err| vm_report("the P-chain cannot be opened", &err))?;
-    let (x_config, x_genesis) = x_chain(&ctx.config, &network, &genesis)?;
+    let (mut x_config, x_genesis) = x_chain(&ctx.config, &network, &genesis)?;
+    x_config.upgrades = upgrades;
+    x_config.unseen = genesis.platform.chain_id(EVM_ID);
     let state: Arc<dyn ValidatorState> = Arc::new(platform.clone());
     let avm = tokio::task::block_in_place(|| Avm::open(Arc::clone(&store), x_config, &x_genesis, state))
         .map_err(|err| vm_report("the X-chain cannot be opened", &err))?;
@@ -156,6 +165,7 @@ pub async fn start<D: Daemon<Config = Config>>(
         status.addresses.insert("p2p", format!("{me}@{address}"));
     });
 
+    let indexes = tokio::task::block_in_place(|| indexes(&ctx.config, &store, avm.config().chain_id))?;
     let http = serve::bind(&ctx).await?;
 
     let (net_events, from_net) = mpsc::channel(EVENTS);
@@ -193,7 +203,9 @@ pub async fn start<D: Daemon<Config = Config>>(
 
     let own = bls::SecretKey::from_bytes(signer_bytes.expose())
         .map_err(|err| Report::new(exit::BAD_VALUE, "the staking signer key cannot be used").because(&err))?;
-    serve::start(&ctx, &shared, http, &own);
+    serve::start(&ctx, &shared, &store, http, &own);
+        proposers: RwLock::default(),
+        indexes,
     let sign = signer_of(&key)?;
     let (chain_events, from_chains) = mpsc::channel(EVENTS);
     let node = Node {
@@ -262,14 +274,41 @@ fn signer_of(key: &log::Secret<Vec<u8>>) -> Result<Sign, Report> {
 }
 
 /// The P-chain's parameters; flags change those of networks that are not public.
-fn p_config(config: &Config, network: &Network, genesis: &NetworkGenesis) -> platformvm::config::Config {
+fn p_config(
+    config: &Config,
+    network: &Network,
+    genesis: &NetworkGenesis,
+    upgrades: Upgrades,
+) -> platformvm::config::Config {
     let mut p = platformvm::config::Config::of_network(network.id, genesis.avax_asset_id);
     if matches!(network.id, 1 | 5) {
         return p;
     }
+/// The indexes of both chains, where they are kept. The X-chain's lists of vertices and transactions end where its DAG does.
+fn indexes(config: &Config, store: &Arc<dyn Database>, x_chain: Id) -> Result<BTreeMap<Id, Indexes>, Report> {
+    let (enabled, gaps) = (config.index_enabled, config.index_allow_incomplete);
+    let refused = |err: IndexError| match err {
+        IndexError::Incomplete => Report::new(exit::BAD_VALUE, err.to_string())
+            .at("index-enabled")
+            .advice("set index-allow-incomplete, or fetch everything anew into another data directory"),
+        err => vm_report("the index cannot be opened", &err),
+    };
+    let part: Arc<dyn Database> = Arc::new(Prefixed::new(Arc::clone(store), b"index"));
+    let indexer = Indexer::open(part, enabled, gaps).map_err(refused)?;
+    let mut indexes = BTreeMap::new();
+    for (chain, was_dag) in [(Id::EMPTY, false), (x_chain, true)] {
+        if let Some(of_chain) = indexer.register(chain, was_dag).map_err(refused)? {
+            indexes.insert(chain, of_chain);
+        }
+    }
+    Ok(indexes)
+}
+
     p.staking.min_validator_stake = config.min_validator_stake;
     p.staking.max_validator_stake = config.max_validator_stake;
     p.staking.min_delegator_stake = config.min_delegator_stake;
+    p.upgrades = upgrades;
+    p.unseen = genesis.platform.chain_id(EVM_ID);
     p.staking.min_delegation_fee = config.min_delegation_fee;
     p.staking.min_stake_duration = config.min_stake_duration.0.as_secs();
     p.staking.max_stake_duration = config.max_stake_duration.0.as_secs();
@@ -366,9 +405,14 @@ impl<D: Daemon<Config = Config>> Node<D> {
         };
         let state: Arc<dyn ValidatorState> = Arc::new(shared.platform.clone());
         let vm = ProposerVm::open(inner, state, Arc::clone(&self.store), proposer).map_err(opened)?;
-        let vm: Arc<dyn ChainVm> = Arc::new(vm);
-        let below =
-            VmChain::new(Arc::clone(&vm), Arc::clone(&self.store), id, Arc::clone(clock)).map_err(opened)?;
+        let wrapper = Arc::new(vm);
+        shared.proposers.write().insert(id, Arc::clone(&wrapper));
+        let vm: Arc<dyn ChainVm> = wrapper;
+        // A node sees itself all the time, which counts as its uptime.
+        vm.connected(shared.facts.me, clock.wall());
+        let index = shared.indexes.get(&id).map(|indexes| Arc::clone(&indexes.blocks));
+        let below = VmChain::new(Arc::clone(&vm), Arc::clone(&self.store), id, Arc::clone(clock), index)
+            .map_err(opened)?;
         let overflow = |_| Report::new(exit::UNEXPECTED, "the weight of the validators overflows");
         let params = params(config);
         params.verify().map_err(|err| {

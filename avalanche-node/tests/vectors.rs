@@ -17,6 +17,8 @@ mod configuration;
 mod consensus;
 #[path = "vectors/economy.rs"]
 mod economy;
+#[path = "vectors/index.rs"]
+mod index;
 #[path = "vectors/network.rs"]
 mod network;
 #[path = "vectors/proposers.rs"]
@@ -37,6 +39,7 @@ fn claim(file: &File<'_>) -> Option<Claim> {
         configuration::claim,
         consensus::claim,
         economy::claim,
+        index::claim,
         network::claim,
         proposers::claim,
         storage::claim,
@@ -74,7 +77,6 @@ impl Shape {
 fn not_run(path: &str) -> Option<Claim> {
     let reason = match path.split_once("__").map_or(path, |(area, _)| area) {
         "go-oracle/api" => "the reference's names of metrics are not exported",
-        "go-oracle/indexer" => "the index of accepted containers is not built",
         _ => return None,
     };
     Some(Claim::NotRun(reason))

@@ -23,7 +23,10 @@ use avalanche_snow::{
     },
     message::{Content, Message},
 };
-use avalanche_vm::chain::{self as vm, AppMessage, BlockContext, ChainVm, Phase, VmError, Wanted};
+use avalanche_vm::{
+    chain::{self as vm, AppMessage, BlockContext, ChainVm, Phase, VmError, Wanted},
+    index::Index,
+};
 use parking_lot::Mutex;
 use shared_vendor::{
     clock::{Clock, Time, Wall},
@@ -134,6 +137,7 @@ pub struct VmChain {
     stash: Prefixed<Arc<dyn Database>>,
     last_accepted: (Id, u64),
     parsed: HashMap<Id, vm::Block>,
+    index: Option<Arc<Index>>,
     order: VecDeque<Id>,
 }
 
@@ -152,7 +156,7 @@ fn plain(block: &vm::Block) -> Block {
 }
 
 impl VmChain {
-    /// A machine, and where fetched blocks are kept.
+    /// A machine, where fetched blocks are kept, and the index of what is accepted.
     ///
     /// # Errors
     /// The store failed.
@@ -163,6 +167,7 @@ impl VmChain {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, VmError> {
         let last = vm.last_accepted()?;
+        index: Option<Arc<Index>>,
         let mut prefix = b"fetched blocks of ".to_vec();
         prefix.extend(chain.0);
         Ok(Self {
@@ -171,6 +176,7 @@ impl VmChain {
             clock,
             stash: Prefixed::new(store, &prefix),
             parsed: HashMap::new(),
+            index,
             order: VecDeque::new(),
         })
     }
@@ -272,6 +278,9 @@ impl Chain for VmChain {
             Ok(block) => {
                 let built = plain(&block);
                 tracing::debug!(target: "chain", block = %built.id, height = built.height, "block built");
+        if let Some(index) = &self.index {
+            index.accept(id, &block.bytes, self.clock.wall()).map_err(|err| fault(&err))?;
+        }
                 self.keep(block);
                 Ok(built)
             }

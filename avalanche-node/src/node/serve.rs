@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use avalanche_api::{Checks, Enabled, Facts};
+use avalanche_api::{Aliases, Checks, Enabled, Extras, Facts};
 use avalanche_crypto::bls;
+use avalanche_db::Database;
 use avalanche_ids::{Id, NodeId};
+use proposervm::epoch::Epoch;
 use serde_json::{Value, json};
 use shared_vendor::{
     app::{Context, Daemon},
+    clock::Clock,
     exit::Report,
     http::{self, Guard},
+    log,
     tasks::Stage,
 };
 use tokio::net::TcpListener;
@@ -18,7 +22,49 @@ use super::{Shared, io_report, listen};
 use crate::{config::Config, genesis::EVM_ID};
 
 /// The node as the server sees it.
-struct View(Arc<Shared>);
+struct View(Arc<Shared>, Arc<dyn Clock>);
+
+/// What operators may do through the server.
+struct Desk<D: Daemon> {
+    ctx: Context<D>,
+    store: Arc<dyn Database>,
+}
+
+impl<D: Daemon<Config = Config>> avalanche_api::Operator for Desk<D> {
+    fn level(&self) -> String {
+        self.ctx.common.log_level.clone()
+    }
+
+    fn set_level(&self, level: &str) -> Result<(), String> {
+        self.ctx.log.set_level(level).map_err(|report| report.to_string())
+    }
+
+    fn settings(&self) -> Value {
+        let config = &self.ctx.config;
+        json!({
+            "networkID": config.network_id,
+            "httpConfig": {
+                "apiConfig": {
+                    "indexerConfig": {
+                        "indexAPIEnabled": config.index_enabled,
+                        "indexAllowIncomplete": config.index_allow_incomplete,
+                    },
+                    "adminAPIEnabled": config.api_admin_enabled,
+                    "infoAPIEnabled": config.api_info_enabled,
+                    "metricsAPIEnabled": config.api_metrics_enabled,
+                    "healthAPIEnabled": config.api_health_enabled,
+                },
+                "httpHost": config.http_host,
+                "httpPort": config.http_port,
+                "httpAllowedHosts": config.http_allowed_hosts,
+            },
+        })
+    }
+
+    fn stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        self.store.get(key).map_err(|err| log::Chain(&err).to_string())
+    }
+}
 
 impl avalanche_api::Node for View {
     fn peers(&self) -> Vec<avalanche_api::Peer> {
@@ -64,6 +110,14 @@ impl avalanche_api::Node for View {
 
     fn is_connected(&self, node: NodeId) -> bool {
         node == self.0.facts.me || self.0.peers.read().contains_key(&node)
+    }
+
+    fn proposal(&self, chain: Id) -> Result<(u64, Epoch), String> {
+        let proposers = self.0.proposers.read();
+        let vm = proposers.get(&chain).ok_or("the chain was not started yet")?;
+        let now = self.1.wall();
+        let failed = |err| log::Chain(&err).to_string();
+        Ok((vm.proposed_height(now).map_err(failed)?, vm.current_epoch(now).map_err(failed)?))
     }
 
     fn checks(&self) -> Checks {
@@ -115,6 +169,7 @@ pub(super) async fn bind<D: Daemon<Config = Config>>(ctx: &Context<D>) -> Result
 pub(super) fn start<D: Daemon<Config = Config>>(
     ctx: &Context<D>,
     shared: &Arc<Shared>,
+    store: &Arc<dyn Database>,
     listener: TcpListener,
     signer: &bls::SecretKey,
 ) {
@@ -134,7 +189,8 @@ pub(super) fn start<D: Daemon<Config = Config>>(
         },
         platform: shared.platform.clone(),
         avm: shared.avm.clone(),
-        node: Arc::new(View(Arc::clone(shared))),
+        node: Arc::new(View(Arc::clone(shared), Arc::clone(&ctx.clock))),
+        aliases: Aliases::default(),
         clock: Arc::clone(&ctx.clock),
     };
     let config = &ctx.config;
@@ -148,7 +204,18 @@ pub(super) fn start<D: Daemon<Config = Config>>(
         health: config.api_health_enabled,
         metrics: config.api_metrics_enabled,
     };
-    let router = avalanche_api::router(Arc::new(context), enabled, guard, &ctx.registry);
+    let mut extras = Extras::default();
+    if config.api_admin_enabled {
+        extras.admin = Some(Arc::new(Desk { ctx: ctx.clone(), store: Arc::clone(store) }));
+    }
+    for (chain, indexes) in &shared.indexes {
+        let is_p = *chain == Id::EMPTY;
+        extras.indexes.push((if is_p { "P/block" } else { "X/block" }, Arc::clone(&indexes.blocks)));
+        if let Some((txs, vertices)) = &indexes.dag {
+            extras.indexes.extend([("X/tx", Arc::clone(txs)), ("X/vtx", Arc::clone(vertices))]);
+        }
+    }
+    let router = avalanche_api::router(Arc::new(context), enabled, extras, guard, &ctx.registry);
     ctx.tasks.spawn_in(Stage::Serve, "http", |stop| async move {
         http::serve(listener, router, http::Limits::default(), stop).await;
         Ok(())

@@ -18,7 +18,7 @@ pub(crate) const fn doc(name: &'static str, help: &'static str) -> ParamDoc {
     ParamDoc { name, help, optional: true }
 }
 
-fn malformed() -> Error {
+pub(crate) fn malformed() -> Error {
     failure(
         "couldn't unmarshal an argument. Ensure arguments are valid and properly formatted. See documentation for example calls",
     )

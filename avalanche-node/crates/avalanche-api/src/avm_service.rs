@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use avalanche_codec::marshal;
 use avalanche_ids::Id;
 use avm::{
+    block::Block,
     fx::{Output, Utxo},
     state::State,
     txs::{NamedTx, UnsignedTx, parse},
@@ -16,7 +17,8 @@ use crate::{
     Context,
     args::{Args, doc},
     failure,
-    format::number,
+    format::{number, unpacked},
+    objects::Objects,
     utxos::{self, MAX_PAGE, stored},
 };
 
@@ -24,11 +26,11 @@ const NONE: &[ParamDoc] = &[];
 const TX: &[ParamDoc] = &[doc("tx", "signed transaction"), doc("encoding", "hex or hexnc")];
 const TX_ID: &[ParamDoc] = &[
     doc("txID", "transaction"),
-    doc("encoding", "hex or hexnc"),
+    doc("encoding", "hex, hexnc or json"),
     doc("includeReason", "of old clients, without effect"),
 ];
-const BLOCK: &[ParamDoc] = &[doc("blockID", "block"), doc("encoding", "hex or hexnc")];
-const HEIGHT: &[ParamDoc] = &[doc("height", "height"), doc("encoding", "hex or hexnc")];
+const BLOCK: &[ParamDoc] = &[doc("blockID", "block"), doc("encoding", "hex, hexnc or json")];
+const HEIGHT: &[ParamDoc] = &[doc("height", "height"), doc("encoding", "hex, hexnc or json")];
 const ASSET: &[ParamDoc] = &[doc("assetID", "asset: its id, or AVAX")];
 const BALANCE: &[ParamDoc] = &[
     doc("address", "owner"),
@@ -69,7 +71,7 @@ fn block(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
     let (id, encoding) = (args.id("blockID")?, args.encoding()?);
     let found = context.avm.read(|state| state.block(&id)).map_err(err)?;
     let bytes = found.ok_or_else(|| failure(format!("couldn't get block with id {id}: not found")))?;
-    Ok(json!({ "block": encoding.encode(&bytes)?, "encoding": encoding.name() }))
+    encoding.reply("block", &bytes, || block_object(context, &bytes))
 }
 
 fn block_by_height(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
@@ -80,7 +82,12 @@ fn block_by_height(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
     });
     let bytes = found.map_err(err)?.flatten();
     let bytes = bytes.ok_or_else(|| failure(format!("couldn't get block at height {height}: not found")))?;
-    Ok(json!({ "block": encoding.encode(&bytes)?, "encoding": encoding.name() }))
+    encoding.reply("block", &bytes, || block_object(context, &bytes))
+}
+
+fn block_object(context: &Context, bytes: &[u8]) -> Result<Value, Error> {
+    let Block::Standard(block) = Block::parse(bytes).map_err(err)?;
+    Ok(Objects::new(context, "X").avm_block(Id::hash_of(bytes), &block))
 }
 
 fn height(context: &Context, _: &Args<'_>) -> Result<Value, Error> {
@@ -89,7 +96,7 @@ fn height(context: &Context, _: &Args<'_>) -> Result<Value, Error> {
 
 fn issue(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
     let bytes = args.encoding()?.decode(args.text("tx")?)?;
-    let tx = parse(&bytes).map_err(err)?;
+    let tx = parse(&bytes).map_err(|err| failure(unpacked(&bytes, &err)))?;
     let id = context
         .avm
         .issue(NamedTx::new(tx), context.clock.wall())
@@ -113,7 +120,7 @@ fn tx_status(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
 fn tx(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
     let (id, encoding) = (named(args)?, args.encoding()?);
     let tx = context.avm.read(|state| state.tx(&id)).map_err(err)?.ok_or_else(|| failure("not found"))?;
-    Ok(json!({ "tx": encoding.encode(&tx.bytes)?, "encoding": encoding.name() }))
+    encoding.reply("tx", &tx.bytes, || Ok(Objects::new(context, "X").avm_tx(&tx.tx)))
 }
 
 fn page(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
@@ -156,7 +163,7 @@ fn asset(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
 fn amounts(context: &Context, args: &Args<'_>) -> Result<Vec<(Utxo, u64)>, Error> {
     let text = args.text("address")?;
     let owner = context
-        .owner(text)
+        .owner(context.avm.config().chain_id, text)
         .map_err(|err| failure(format!("problem parsing address '{text}': {}", err.message)))?;
     let partial = args.flag("includePartial")?;
     let (owners, now) = (BTreeSet::from([owner]), context.clock.wall().as_secs());

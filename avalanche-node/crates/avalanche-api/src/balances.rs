@@ -46,7 +46,10 @@ pub(crate) fn all_utxos(
 
 pub(crate) fn balance(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
     let addresses = args.texts("addresses")?;
-    let owners = addresses.into_iter().map(|text| context.owner(text)).collect::<Result<BTreeSet<_>, _>>()?;
+    let owners = addresses
+        .into_iter()
+        .map(|text| context.owner(Id::EMPTY, text))
+        .collect::<Result<BTreeSet<_>, _>>()?;
     let now = context.clock.wall().as_secs();
     let [mut unlocked, mut stakeable, mut not_stakeable] = [Sums::new(), Sums::new(), Sums::new()];
     let mut ids = Vec::new();

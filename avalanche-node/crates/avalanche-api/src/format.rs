@@ -1,8 +1,9 @@
 //! How values are written: numbers as texts, bytes as hexadecimal with a checksum, times, addresses.
 //! Mirrors `utils/json` and `utils/formatting`.
 
+use avalanche_codec::CodecError;
 use avalanche_crypto::{address, sha256};
-use avalanche_ids::ShortId;
+use avalanche_ids::{Id, ShortId};
 use avalanche_vm::secp256k1fx::OutputOwners;
 use serde_json::{Value, json};
 use shared_vendor::{clock::Wall, hex, rpc::Error};
@@ -45,37 +46,45 @@ impl Encoding {
     }
 
     /// # Errors
-    /// Objects of transactions and blocks are not built.
+    /// The encoding is `json`, which only transactions and blocks have.
     pub(crate) fn encode(self, bytes: &[u8]) -> Result<String, Error> {
         match self {
             Self::Hex | Self::HexC => Ok(with_checksum(bytes)),
             Self::HexNc => Ok(plain_hex(bytes)),
-            Self::Json => Err(failure("encoding json is not supported by this node: use hex")),
+            Self::Json => Err(failure("unsupported encoding in method")),
         }
+    }
+
+    /// The reply to a question for a transaction or block: its bytes, or its object.
+    pub(crate) fn reply(
+        self,
+        name: &str,
+        bytes: &[u8],
+        object: impl FnOnce() -> Result<Value, Error>,
+    ) -> Result<Value, Error> {
+        let value = if self == Self::Json { object()? } else { Value::String(self.encode(bytes)?) };
+        Ok(json!({ name: value, "encoding": self.name() }))
     }
 
     /// # Errors
     /// Not this encoding.
     pub(crate) fn decode(self, text: &str) -> Result<Vec<u8>, Error> {
-        let digits = text.strip_prefix("0x").ok_or_else(|| failure("missing 0x prefix to hex encoding"))?;
-        let mut bytes =
-            hex::decode(digits).map_err(|err| failure(format!("problem decoding transaction: {err}")))?;
-        match self {
-            Self::HexNc => Ok(bytes),
-            Self::Json => Err(failure("unsupported encoding in method")),
-            Self::Hex | Self::HexC => {
-                let len = bytes
-                    .len()
-                    .checked_sub(CHECKSUM_LEN)
-                    .ok_or_else(|| failure("input string is smaller than the checksum size"))?;
-                let sum = bytes.split_off(len);
-                if sha256(&bytes).ends_with(&sum) {
-                    Ok(bytes)
-                } else {
-                    Err(failure("invalid input checksum"))
-                }
-            }
+        if text.is_empty() {
+            return Ok(Vec::new());
         }
+        let malformed = |why: &str| failure(format!("problem decoding transaction: {why}"));
+        if self == Self::Json {
+            return Err(malformed("unsupported encoding in method"));
+        }
+        let digits = text.strip_prefix("0x").ok_or_else(|| malformed("missing 0x prefix to hex encoding"))?;
+        let mut bytes = hex::decode(digits).map_err(|err| malformed(&err.to_string()))?;
+        if self == Self::HexNc {
+            return Ok(bytes);
+        }
+        let len = bytes.len().checked_sub(CHECKSUM_LEN);
+        let len = len.ok_or_else(|| malformed("input string is smaller than the checksum size"))?;
+        let sum = bytes.split_off(len);
+        if sha256(&bytes).ends_with(&sum) { Ok(bytes) } else { Err(malformed("invalid input checksum")) }
     }
 }
 
@@ -88,6 +97,17 @@ fn with_checksum(bytes: &[u8]) -> String {
     let sum = sha256(bytes);
     let sum = sum.last_chunk::<CHECKSUM_LEN>().map_or_else(String::new, hex::encode);
     format!("0x{}{sum}", hex::encode(bytes))
+}
+
+/// What is said of a text that names no chain.
+pub(crate) fn no_alias(alias: &str) -> String {
+    let alias: String = alias.escape_debug().take(96).collect();
+    format!("there is no ID with alias: {alias}")
+}
+
+/// What is said of bytes that are no transaction.
+pub(crate) fn unpacked(bytes: &[u8], err: &CodecError) -> String {
+    if bytes.len() < size_of::<u16>() { "couldn't unpack codec version".to_owned() } else { err.to_string() }
 }
 
 /// A number of a reply.
@@ -112,19 +132,25 @@ impl Context {
         address::format(chain, self.facts.hrp, owner)
     }
 
-    /// The owner of an address of this network, with or without its chain.
-    pub(crate) fn owner(&self, text: &str) -> Result<ShortId, Error> {
+    /// The owner of an address of a chain of this network, or of an address without chain.
+    pub(crate) fn owner(&self, chain: Id, text: &str) -> Result<ShortId, Error> {
         if let Ok(owner) = text.parse() {
             return Ok(owner);
         }
-        match address::parse(text) {
-            Ok((_, hrp, owner)) if hrp == self.facts.hrp => Ok(owner),
-            Ok((_, hrp, _)) => Err(failure(format!(
-                "couldn't parse address \"{text}\": expected hrp \"{}\" but got \"{hrp}\"",
-                self.facts.hrp
-            ))),
-            Err(err) => Err(failure(format!("couldn't parse address \"{text}\": {err}"))),
+        self.local_owner(chain, text)
+            .map_err(|why| failure(format!("couldn't parse address \"{text}\": {why}")))
+    }
+
+    fn local_owner(&self, chain: Id, text: &str) -> Result<ShortId, String> {
+        let (alias, hrp, owner) = address::parse(text).map_err(|err| err.to_string())?;
+        let id = self.chain(&alias).ok_or_else(|| no_alias(&alias))?;
+        if hrp != self.facts.hrp {
+            return Err(format!("expected hrp \"{}\" but got \"{hrp}\"", self.facts.hrp));
         }
+        if id != chain {
+            return Err(format!("mismatched chainIDs: expected \"{chain}\" but got \"{id}\""));
+        }
+        Ok(owner)
     }
 
     pub(crate) fn owners(&self, owners: &OutputOwners) -> Value {

@@ -9,7 +9,7 @@ use crate::{
     Context,
     args::{Args, doc},
     failure,
-    format::{decimal, number, plain_hex, time},
+    format::{decimal, no_alias, number, plain_hex, time},
 };
 
 /// The release of the reference whose protocol this node speaks.
@@ -41,7 +41,7 @@ pub(crate) fn add(methods: &mut Methods<Context>) {
     });
     methods.add(Spec::open("info.getBlockchainID", "id of a chain", ALIAS), |context, params| {
         let alias = Args::new(params, ALIAS).text("alias")?;
-        let id = context.chain(alias).ok_or_else(|| no_alias(alias))?;
+        let id = context.chain(alias).ok_or_else(|| failure(no_alias(alias)))?;
         Ok(json!({ "blockchainID": id.to_string() }))
     });
     methods.add(
@@ -51,7 +51,8 @@ pub(crate) fn add(methods: &mut Methods<Context>) {
             if chain.is_empty() {
                 return Err(failure("argument 'chain' not given"));
             }
-            let id = context.chain(chain).ok_or_else(|| no_alias(chain))?;
+            let id = context.chain(chain);
+            let id = id.ok_or_else(|| failure(format!("there is no chain with alias/ID '{chain}'")))?;
             Ok(json!({ "isBootstrapped": context.node.is_bootstrapped(id) == Some(true) }))
         },
     );
@@ -66,11 +67,6 @@ pub(crate) fn add(methods: &mut Methods<Context>) {
     methods.add(Spec::open("info.acps", "votes on proposals", NONE), |_, _| Ok(json!({ "acps": {} })));
     methods.add(Spec::open("info.getTxFee", "fixed fees", NONE), |context, _| Ok(tx_fee(context)));
     methods.add(Spec::open("info.getVMs", "virtual machines and fxs", NONE), |_, _| Ok(machines()));
-}
-
-fn no_alias(alias: &str) -> Error {
-    let alias: String = alias.escape_debug().take(96).collect();
-    failure(format!("there is no ID with alias: {alias}"))
 }
 
 fn version() -> Value {
@@ -158,7 +154,9 @@ fn upgrades(context: &Context) -> Value {
 #[allow(clippy::cast_precision_loss)] // percents for people
 fn uptime(context: &Context) -> Result<Value, Error> {
     let set = context.platform.read(|state| state.current_set(Id::EMPTY));
-    let Some(own) = set.get(&context.facts.node) else { return Err(failure("this node is not a validator")) };
+    let Some(own) = set.get(&context.facts.node) else {
+        return Err(failure("couldn't get node uptime: node is not a validator"));
+    };
     let (mut total, mut weighted, mut rewarding) =
         (own.weight as f64, own.weight as f64 * 100.0, own.weight as f64);
     let requirement = context.platform.config().staking.uptime_requirement * 100.0;

@@ -2,27 +2,34 @@
 //! methods, numbers as texts, and the texts of errors that clients match on. Methods read the machines and hand them
 //! transactions; they have no rules of their own. Mirrors `api/server` and the services of `api` and `vms`.
 
+mod admin;
+mod aliases;
 mod args;
 mod avm_service;
 mod balances;
 mod format;
 mod health;
+pub mod index;
 mod info;
+mod objects;
 mod platform_service;
+mod proposer;
 mod utxos;
 mod validators;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use avalanche_ids::{Id, NodeId};
+use avalanche_vm::index::Index;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
+use proposervm::epoch::Epoch;
 use serde_json::Value;
 use shared_vendor::{
     clock::{Clock, Wall},
@@ -31,7 +38,7 @@ use shared_vendor::{
     rpc::{Dialect, Error, Limits, Methods, Server, Service},
 };
 
-pub use self::health::Checks;
+pub use self::{admin::Operator, aliases::Aliases, health::Checks};
 
 /// A connected peer, as `info.peers` tells it.
 #[derive(Debug, Clone)]
@@ -64,6 +71,12 @@ pub trait Node: Send + Sync {
 
     /// True when the peer is connected.
     fn is_connected(&self, node: NodeId) -> bool;
+
+    /// The P-chain height and the epoch that the next block of a chain would state.
+    ///
+    /// # Errors
+    /// The chain is not here, or its store failed.
+    fn proposal(&self, chain: Id) -> Result<(u64, Epoch), String>;
 
     /// How it is.
     fn checks(&self) -> Checks;
@@ -102,6 +115,8 @@ pub struct Context {
     pub avm: avm::vm::Avm,
     /// The node.
     pub node: Arc<dyn Node>,
+    /// Other names of chains and paths.
+    pub aliases: Aliases,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -113,14 +128,19 @@ impl std::fmt::Debug for Context {
 }
 
 impl Context {
+    /// The chain of an alias; the ids of the node's chains are aliases of themselves.
+    fn alias(&self, text: &str) -> Option<Id> {
+        let chains = [(Id::EMPTY, ["P", "platform"]), (self.avm.config().chain_id, ["X", "avm"])];
+        let c_chain = self.facts.c_chain.map(|chain| (chain, ["C", "evm"]));
+        let id = text.parse().ok();
+        let known = chains.into_iter().chain(c_chain);
+        let found = known.into_iter().find(|(chain, names)| names.contains(&text) || id == Some(*chain));
+        found.map(|(chain, _)| chain).or_else(|| self.aliases.chain(text))
+    }
+
     /// The chain that a text names: an alias or an id.
     fn chain(&self, text: &str) -> Option<Id> {
-        match text {
-            "P" | "platform" => Some(Id::EMPTY),
-            "X" | "avm" => Some(self.avm.config().chain_id),
-            "C" | "evm" => self.facts.c_chain,
-            other => other.parse().ok(),
-        }
+        self.alias(text).or_else(|| text.parse().ok())
     }
 }
 
@@ -135,6 +155,21 @@ pub struct Enabled {
     pub metrics: bool,
 }
 
+/// What is served beside the chains where operators want it.
+#[derive(Default)]
+pub struct Extras {
+    /// `/ext/admin`.
+    pub admin: Option<Arc<dyn Operator>>,
+    /// `/ext/index/...`, by the rest of the path: `P/block`.
+    pub indexes: Vec<(&'static str, Arc<Index>)>,
+}
+
+impl std::fmt::Debug for Extras {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Extras").field("indexes", &self.indexes).finish_non_exhaustive()
+    }
+}
+
 /// An error as the reference writes it.
 fn failure(text: impl Into<String>) -> Error {
     Error::new(-32000, text).with_data(Value::Null)
@@ -146,8 +181,10 @@ fn dialect() -> Dialect {
         parse_error: || Error::new(-32700, "invalid JSON").with_data(Value::Null),
         invalid_request: || Error::new(-32600, "jsonrpc must be 2.0").with_data(Value::Null),
         method_not_found: |method| {
-            let mut parts = method.splitn(2, '.');
-            let (class, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let Some((class, name)) = method.split_once('.') else {
+                let called: String = method.escape_debug().take(96).collect();
+                return failure(format!("rpc: service/method request ill-formed: \"{called}\""));
+            };
             if name.starts_with(|c: char| c.is_ascii_uppercase()) {
                 return failure("method must start with a non-uppercase letter");
             }
@@ -155,49 +192,76 @@ fn dialect() -> Dialect {
             let upper: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
             let called: String =
                 format!("{class}.{upper}{}", letters.as_str()).escape_debug().take(96).collect();
-            let kind =
-                if matches!(class, "platform" | "avm" | "info" | "health") { "method" } else { "service" };
+            let classes = ["platform", "avm", "info", "health", "admin", "index", "proposervm"];
+            let kind = if classes.contains(&class) { "method" } else { "service" };
             failure(format!("rpc: can't find {kind} \"{called}\""))
         },
         ..Dialect::default()
     }
 }
 
-/// All methods.
+/// All methods but those of the index, which has a list for each path, and of the wrappers of chains. Those of operators are
+/// there when an operator is given.
 #[must_use]
-pub fn methods() -> Methods<Context> {
+pub fn methods(operator: Option<&Arc<dyn Operator>>) -> Methods<Context> {
     let mut methods = Methods::new();
     info::add(&mut methods);
     health::add(&mut methods);
     platform_service::add(&mut methods);
     avm_service::add(&mut methods);
+    if let Some(operator) = operator {
+        admin::add(&mut methods, operator);
+    }
     methods
 }
 
+/// Makes servers that are alike but for their methods.
+struct Servers {
+    guard: Guard,
+}
+
+impl Servers {
+    fn server<C: Send + Sync + 'static>(
+        &self,
+        methods: Methods<C>,
+        context: Arc<C>,
+        registry: &Registry,
+    ) -> Server<C> {
+        let limits = Limits { depth: 64, ..Limits::default() };
+        let service = Service::new(methods, context, dialect(), limits, registry);
+        Server { service, guard: self.guard.clone(), http: http::Limits::default() }
+    }
+
+    /// A server whose calls are not counted: names of metrics are registered once.
+    fn uncounted<C: Send + Sync + 'static>(&self, methods: Methods<C>, context: Arc<C>) -> Server<C> {
+        self.server(methods, context, &Registry::new("uncounted"))
+    }
+}
+
 /// The router of the server. `metrics` are served as they are.
-pub fn router(context: Arc<Context>, enabled: Enabled, guard: Guard, registry: &Registry) -> Router {
-    let mut paths = Vec::new();
-    let (x, p) = (context.avm.config().chain_id, Id::EMPTY);
-    for chain in ["P", "platform", "X", "avm"] {
-        paths.extend([format!("/ext/bc/{chain}"), format!("/ext/{chain}")]);
+pub fn router(
+    context: Arc<Context>,
+    enabled: Enabled,
+    extras: Extras,
+    guard: Guard,
+    registry: &Registry,
+) -> Router {
+    let servers = Servers { guard };
+    let mut paths = vec!["/ext/bc/P", "/ext/bc/X"];
+    for (path, is_served) in
+        [("/ext/info", enabled.info), ("/ext/health", enabled.health), ("/ext/admin", extras.admin.is_some())]
+    {
+        paths.extend(is_served.then_some(path));
     }
-    paths.extend([format!("/ext/bc/{p}"), format!("/ext/bc/{x}")]);
-    if enabled.info {
-        paths.push("/ext/info".to_owned());
+    let methods = methods(extras.admin.as_ref());
+    let mut router = servers.server(methods, Arc::clone(&context), registry).router(&paths);
+    // The reference has none of this for a chain that once was a DAG.
+    let proposer = servers.uncounted(proposer::methods(Id::EMPTY), Arc::clone(&context));
+    router = router.merge(proposer.router(&["/ext/bc/P/proposervm"]));
+    for (path, index) in extras.indexes {
+        let server = servers.uncounted(index::methods(), index);
+        router = router.merge(server.router(&[&format!("/ext/index/{path}")]));
     }
-    let limits = http::Limits::default();
-    let service = Service::new(
-        methods(),
-        Arc::clone(&context),
-        dialect(),
-        Limits { depth: 64, ..Limits::default() },
-        registry,
-    );
-    let mut names: Vec<&str> = paths.iter().map(String::as_str).collect();
-    if enabled.health {
-        names.push("/ext/health");
-    }
-    let mut router = Server { service, guard, http: limits }.router(&names);
     if enabled.health {
         for path in ["/ext/health", "/ext/health/health", "/ext/health/readiness", "/ext/health/liveness"] {
             router = router.route(path, get(health::page).with_state(Arc::clone(&context)));
@@ -210,16 +274,27 @@ pub fn router(context: Arc<Context>, enabled: Enabled, guard: Guard, registry: &
         };
         router = router.route("/ext/metrics", get(page));
     }
-    router
-        .layer(middleware::from_fn_with_state(context, only_bootstrapped))
-        .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
+    let router = router
+        .layer(middleware::from_fn_with_state(Arc::clone(&context), only_bootstrapped))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") });
+    // Paths are replaced before they are looked up.
+    Router::new().fallback_service(router).layer(middleware::from_fn_with_state(context, canonical))
+}
+
+/// Requests to other names of a path go where the path goes.
+async fn canonical(State(context): State<Arc<Context>>, mut request: Request, next: Next) -> Response {
+    let path = context.canonical(request.uri().path());
+    if let Some(uri) = path.and_then(|path| path.parse::<Uri>().ok()) {
+        *request.uri_mut() = uri;
+    }
+    next.run(request).await
 }
 
 /// Calls of a chain that is not in consensus are refused.
 async fn only_bootstrapped(State(context): State<Arc<Context>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let chain = path.strip_prefix("/ext/bc/").or_else(|| path.strip_prefix("/ext/"));
-    let chain = chain.and_then(|name| context.chain(name));
+    let path = request.uri().path().strip_prefix("/ext/bc/");
+    let name = path.and_then(|path| path.split('/').next());
+    let chain = name.and_then(|name| context.alias(name));
     if chain.is_some_and(|chain| context.node.is_bootstrapped(chain) != Some(true)) {
         let text = "API call rejected because chain is not done bootstrapping\n";
         return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use avalanche_codec::marshal;
 use avalanche_ids::{Id, NodeId};
+use avalanche_utils::{prng::Mt19937_64, sampler::WeightedSampler};
 use avalanche_vm::chain::ValidatorState as _;
 use platformvm::{
+    block::Block,
     fx::Owner,
     state::{Priority, State, TxStatus},
     txs::{NamedTx, UnsignedTx, parse},
@@ -15,9 +17,10 @@ use shared_vendor::rpc::{Error, Methods, ParamDoc, Params, Spec};
 
 use crate::{
     Context,
-    args::{Args, doc},
+    args::{Args, doc, malformed},
     balances, failure,
-    format::{number, plain_hex, time},
+    format::{number, plain_hex, time, unpacked},
+    objects::Objects,
     utxos::{self, stored},
     validators,
 };
@@ -32,11 +35,11 @@ const CHAIN: &[ParamDoc] = &[doc("blockchainID", "alias or id of a chain")];
 const TX: &[ParamDoc] = &[doc("tx", "signed transaction"), doc("encoding", "hex or hexnc")];
 const TX_ID: &[ParamDoc] = &[
     doc("txID", "transaction"),
-    doc("encoding", "hex or hexnc"),
+    doc("encoding", "hex, hexnc or json"),
     doc("includeReason", "of old clients, without effect"),
 ];
-const BLOCK: &[ParamDoc] = &[doc("blockID", "block"), doc("encoding", "hex or hexnc")];
-const HEIGHT: &[ParamDoc] = &[doc("height", "height"), doc("encoding", "hex or hexnc")];
+const BLOCK: &[ParamDoc] = &[doc("blockID", "block"), doc("encoding", "hex, hexnc or json")];
+const HEIGHT: &[ParamDoc] = &[doc("height", "height"), doc("encoding", "hex, hexnc or json")];
 const SAMPLE: &[ParamDoc] = &[doc("size", "how many"), doc("subnetID", "subnet")];
 const STAKE: &[ParamDoc] = &[
     doc("addresses", "owners"),
@@ -47,7 +50,7 @@ const STAKE: &[ParamDoc] = &[
 type Method = fn(&Context, &Args<'_>) -> Result<Value, Error>;
 
 pub(crate) fn add(methods: &mut Methods<Context>) {
-    let table: [(&'static str, &'static str, &'static [ParamDoc], Method); 30] = [
+    let table: [(&'static str, &'static str, &'static [ParamDoc], Method); 31] = [
         ("platform.getHeight", "height of the last accepted block", NONE, height),
         ("platform.getProposedHeight", "P-chain height that new blocks state", NONE, proposed_height),
         ("platform.getBalance", "what addresses own", balances::DOCS, balances::balance),
@@ -72,6 +75,7 @@ pub(crate) fn add(methods: &mut Methods<Context>) {
         ("platform.getRewardUTXOs", "rewards of a staker", TX_ID, reward_utxos),
         ("platform.getTimestamp", "the chain's time", NONE, timestamp),
         ("platform.getValidatorsAt", "validators at a height", validators::AT, validators::at),
+        ("platform.getAllValidatorsAt", "all validators at a height", validators::ALL_AT, validators::all_at),
         ("platform.getBlock", "a block", BLOCK, block),
         ("platform.getBlockByHeight", "the accepted block at a height", HEIGHT, block_by_height),
         ("platform.getFeeConfig", "the market of gas", NONE, fee_config),
@@ -198,21 +202,18 @@ fn supply(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
 
 fn sample(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
     let (size, subnet) = (args.number("size")?, args.id("subnetID")?);
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let size = u16::try_from(size).map_err(|_| malformed())?;
     let set = context.platform.read(|state| state.current_set(subnet));
-    if size > set.len() {
-        return Err(failure(format!("sampling {subnet} validators failed: insufficient validators")));
-    }
-    let mut nodes: Vec<NodeId> = set.into_keys().collect();
-    let mut draw = context.clock.wall().as_nanos();
-    let mut drawn: Vec<String> = Vec::with_capacity(size);
-    while drawn.len() < size {
-        // Which validators a client looks at needs no more chance than the clock has.
-        draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let index = usize::try_from(draw >> 33).unwrap_or_default() % nodes.len();
-        drawn.push(nodes.swap_remove(index).to_string());
-    }
-    drawn.sort();
+    let nodes: Vec<NodeId> = set.keys().copied().collect();
+    let sampler = WeightedSampler::new(set.values().map(|validator| validator.weight)).map_err(err)?;
+    // Which validators a client looks at needs no more chance than the clock has.
+    let mut source = Mt19937_64::new(context.clock.wall().as_nanos());
+    let drawn = sampler.sample(&mut source, usize::from(size));
+    let drawn =
+        drawn.ok_or_else(|| failure(format!("sampling {subnet} errored with insufficient validators")))?;
+    let mut drawn: Vec<NodeId> = drawn.into_iter().filter_map(|index| nodes.get(index).copied()).collect();
+    drawn.sort_unstable();
+    let drawn: Vec<_> = drawn.iter().map(ToString::to_string).collect();
     Ok(json!({ "validators": drawn }))
 }
 
@@ -221,7 +222,12 @@ fn blockchain_status(context: &Context, args: &Args<'_>) -> Result<Value, Error>
     if text.is_empty() {
         return Err(failure("argument 'blockchainID' not given"));
     }
-    let id = context.chain(text).ok_or_else(|| failure(format!("problem parsing blockchainID {text:?}")))?;
+    let id = match context.alias(text) {
+        Some(id) => id,
+        None => {
+            text.parse().map_err(|err| failure(format!("problem parsing blockchainID {text:?}: {err}")))?
+        }
+    };
     if context.node.is_bootstrapped(id).is_some() {
         let validates = context.platform.read(|state| state.weight_of(Id::EMPTY, context.facts.node) > 0);
         return Ok(json!({ "status": if validates { "Validating" } else { "Syncing" } }));
@@ -238,8 +244,10 @@ fn blockchain_status(context: &Context, args: &Args<'_>) -> Result<Value, Error>
 }
 
 fn validated_by(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
-    let subnet = context.platform.subnet_of(args.id("blockchainID")?).map_err(err)?;
-    let subnet = subnet.ok_or_else(|| failure("problem retrieving blockchain: not found"))?;
+    let id = args.id("blockchainID")?;
+    let subnet = context.platform.subnet_of(id).map_err(err)?;
+    let subnet =
+        subnet.ok_or_else(|| failure(format!("problem retrieving blockchain \"{id}\": not found")))?;
     Ok(json!({ "subnetID": subnet.to_string() }))
 }
 
@@ -282,7 +290,9 @@ fn blockchains(context: &Context, _: &Args<'_>) -> Result<Value, Error> {
 
 fn issue(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
     let bytes = args.encoding()?.decode(args.text("tx")?)?;
-    let tx = parse(&bytes).map_err(|err| failure(format!("couldn't parse tx: {err}")))?;
+    let tx = parse(&bytes).map_err(|err| {
+        failure(format!("couldn't parse tx: couldn't parse tx: {}", unpacked(&bytes, &err)))
+    })?;
     let id = context
         .platform
         .issue(NamedTx::new(tx), context.clock.wall())
@@ -294,7 +304,7 @@ fn tx(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
     let (id, encoding) = (args.id("txID")?, args.encoding()?);
     let found = context.platform.read(|state| state.tx(&id)).map_err(err)?;
     let (tx, _) = found.ok_or_else(|| failure("couldn't get tx: not found"))?;
-    Ok(json!({ "tx": encoding.encode(&tx.bytes)?, "encoding": encoding.name() }))
+    encoding.reply("tx", &tx.bytes, || Ok(Objects::new(context, "P").platform_tx(&tx.tx)))
 }
 
 fn tx_status(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
@@ -323,7 +333,10 @@ fn stake(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
             format!("{given} addresses provided but this method can take at most {MAX_STAKE_ADDRESSES}");
         return Err(failure(text));
     }
-    let owners = addresses.into_iter().map(|text| context.owner(text)).collect::<Result<BTreeSet<_>, _>>()?;
+    let owners = addresses
+        .into_iter()
+        .map(|text| context.owner(Id::EMPTY, text))
+        .collect::<Result<BTreeSet<_>, _>>()?;
     let (only_validators, encoding) = (args.flag("validatorsOnly")?, args.encoding()?);
     context.platform.read(|state| {
         let draft = state.draft();
@@ -398,7 +411,7 @@ fn block(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
     let (id, encoding) = (args.id("blockID")?, args.encoding()?);
     let found = context.platform.read(|state| state.block(&id)).map_err(err)?;
     let bytes = found.ok_or_else(|| failure(format!("couldn't get block with id {id}: not found")))?;
-    Ok(json!({ "block": encoding.encode(&bytes)?, "encoding": encoding.name() }))
+    encoding.reply("block", &bytes, || block_object(context, &bytes))
 }
 
 fn block_by_height(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
@@ -409,7 +422,12 @@ fn block_by_height(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
     });
     let bytes = found.map_err(err)?.flatten();
     let bytes = bytes.ok_or_else(|| failure(format!("couldn't get block at height {height}: not found")))?;
-    Ok(json!({ "block": encoding.encode(&bytes)?, "encoding": encoding.name() }))
+    encoding.reply("block", &bytes, || block_object(context, &bytes))
+}
+
+fn block_object(context: &Context, bytes: &[u8]) -> Result<Value, Error> {
+    let block = Block::parse(bytes).map_err(err)?;
+    Ok(Objects::new(context, "P").platform_block(Id::hash_of(bytes), &block))
 }
 
 fn fee_config(context: &Context, _: &Args<'_>) -> Result<Value, Error> {

@@ -54,7 +54,8 @@ pub(crate) fn page(
             failure(format!("problem parsing source chainID {text:?}: there is no ID with alias: {text}"))
         })?,
     };
-    let owners = addresses.into_iter().map(|text| context.owner(text)).collect::<Result<BTreeSet<_>, _>>()?;
+    let owners =
+        addresses.into_iter().map(|text| context.owner(id, text)).collect::<Result<BTreeSet<_>, _>>()?;
     let start = args.value("startIndex").map(|start| {
         let field = |name: &str| start.get(name).and_then(Value::as_str).unwrap_or_default();
         (field("address").to_owned(), field("utxo").to_owned())
@@ -63,7 +64,7 @@ pub(crate) fn page(
         Some((address, utxo)) if !address.is_empty() || !utxo.is_empty() => {
             let utxo =
                 utxo.parse().map_err(|err| failure(format!("couldn't parse start index utxo: {err}")))?;
-            Some((context.owner(&address)?, utxo))
+            Some((context.owner(id, &address)?, utxo))
         }
         _ => None,
     };

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use avalanche_crypto::bls;
 use avalanche_ids::{Id, NodeId};
-use avalanche_vm::chain::ValidatorState as _;
+use avalanche_vm::chain::{Validator, ValidatorSet, ValidatorState as _};
 use platformvm::{
     fx::{Owner, Signer},
     state::{L1Validator, Priority, Staker, State},
     txs::{NamedTx, UnsignedTx},
+    warp::CanonicalSet,
 };
 use serde_json::{Map, Value, json};
 use shared_vendor::rpc::{Error, ParamDoc};
@@ -26,6 +27,7 @@ pub(crate) const CURRENT: &[ParamDoc] = &[
     doc("nodeIDs", "nodes; all when left out"),
 ];
 pub(crate) const L1: &[ParamDoc] = &[doc("validationID", "the validation")];
+pub(crate) const ALL_AT: &[ParamDoc] = &[doc("height", "height, or `proposed`")];
 pub(crate) const AT: &[ParamDoc] =
     &[doc("height", "height, or `proposed`"), doc("subnetID", "subnet; the primary network when left out")];
 
@@ -207,8 +209,10 @@ fn l1_validators(context: &Context, subnet: Id, wanted: &BTreeSet<NodeId>) -> Ve
             draft.current_stakers().filter(|staker| staker.subnet == subnet && is_wanted(&staker.node_id));
         let mut all: Vec<_> = stakers.map(|staker| Value::Object(common(staker))).collect();
         let accrued = state.scalars().accrued_fees;
-        let l1 = state.l1_validators(Some(subnet)).filter(|validator| is_wanted(&validator.node_id));
-        all.extend(l1.map(|validator| Value::Object(l1_object(context, validator, accrued))));
+        let mut l1: Vec<_> =
+            state.l1_validators(Some(subnet)).filter(|validator| is_wanted(&validator.node_id)).collect();
+        l1.sort_by_key(|validator| validator.node_id);
+        all.extend(l1.into_iter().map(|validator| Value::Object(l1_object(context, validator, accrued))));
         all
     })
 }
@@ -226,20 +230,58 @@ pub(crate) fn l1_validator(context: &Context, args: &Args<'_>) -> Result<Value, 
     })
 }
 
-pub(crate) fn at(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
-    let subnet = args.id("subnetID")?;
-    let height = match args.value("height") {
+fn asked_height(context: &Context, args: &Args<'_>) -> Result<u64, Error> {
+    match args.value("height") {
         Some(Value::String(text)) if text == "proposed" => {
-            context.platform.minimum_height(context.clock.wall()).map_err(|err| failure(err.to_string()))?
+            context.platform.minimum_height(context.clock.wall()).map_err(|err| failure(err.to_string()))
         }
-        _ => args.number("height")?,
-    };
+        _ => args.number("height"),
+    }
+}
+
+/// The validators of all subnets as warp messages are checked against them.
+pub(crate) fn all_at(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
+    let height = asked_height(context, args)?;
+    context.platform.read(|state| {
+        let current = state.height();
+        if height > current {
+            return Err(failure(format!(
+                "failed to get validator sets at {height}: failed to fetch validator set at unfinalized height: current P-chain height ({current}) < requested P-Chain height ({height})"
+            )));
+        }
+        let mut sets = Map::new();
+        for subnet in std::iter::once(&Id::EMPTY).chain(state.subnets()) {
+            let set = state
+                .set_at(*subnet, height)
+                .map_err(|err| failure(format!("failed to get validator sets at {height}: {err}")))?;
+            if !set.is_empty() {
+                sets.extend(warp_set(&set).map(|set| (subnet.to_string(), set)));
+            }
+        }
+        Ok(json!({ "validatorSets": sets }))
+    })
+}
+
+/// The canonical set, with the nodes of each key; none when its weight overflows.
+fn warp_set(set: &ValidatorSet) -> Option<Value> {
+    let canonical =
+        CanonicalSet::new(set.values().map(|validator| (validator.public_key, validator.weight))).ok()?;
+    let validators = canonical.validators.iter().map(|merged| {
+        let is_of_key = |(_, validator): &(&NodeId, &Validator)| validator.public_key == Some(merged.public_key);
+        let nodes: Vec<_> = set.iter().filter(is_of_key).map(|(node, _)| node.to_string()).collect();
+        json!({ "publicKey": plain_hex(&merged.public_key.to_bytes()), "weight": number(merged.weight), "nodeIDs": nodes })
+    });
+    let validators: Vec<_> = validators.collect();
+    Some(json!({ "validators": validators, "totalWeight": number(canonical.total_weight) }))
+}
+
+pub(crate) fn at(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
+    let (subnet, height) = (args.id("subnetID")?, asked_height(context, args)?);
     let current = context.platform.read(State::height);
     if height > current {
-        let text = format!(
-            "failed to get validator set at {height}: failed to fetch validator set: unfinalized height"
-        );
-        return Err(failure(text));
+        return Err(failure(format!(
+            "failed to get validator set at {height}: failed to fetch validator set at unfinalized height with SubnetID = {subnet}: current P-chain height ({current}) < requested P-Chain height ({height})"
+        )));
     }
     let set = context
         .platform

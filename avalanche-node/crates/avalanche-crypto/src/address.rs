@@ -4,12 +4,18 @@
 use avalanche_ids::ShortId;
 use bech32::{Bech32, Hrp};
 
+/// Characters of a Bech32 checksum.
+const CHECKSUM_LEN: usize = 6;
+
 /// Why a text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// No `-` between chain alias and address.
-    #[error("no chain alias before the address")]
+    #[error("no separator found in address")]
     NoSeparator,
+    /// The last `1`, at this place, leaves no room for the human-readable part or the checksum.
+    #[error("invalid separator index {0}")]
+    Separator(usize),
     /// Not a classic Bech32 text.
     #[error("not a Bech32 text")]
     Bech32,
@@ -59,6 +65,9 @@ pub fn parse(text: &str) -> Result<(String, String, ShortId), AddressError> {
 /// # Errors
 /// As [`AddressError`] says.
 pub fn parse_bech32(text: &str) -> Result<(String, ShortId), AddressError> {
+    if let Some(at) = text.rfind('1').filter(|at| *at < 1 || at.saturating_add(CHECKSUM_LEN) >= text.len()) {
+        return Err(AddressError::Separator(at));
+    }
     let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32>(text)
         .map_err(|_| AddressError::Bech32)?;
     let bytes: Vec<u8> = checked.byte_iter().collect();
@@ -78,6 +87,7 @@ mod tests {
         assert_eq!(parse(&text), Ok(("P".into(), "fuji".into(), owner)));
         assert_eq!(parse("local18jma8ppw"), Err(AddressError::NoSeparator));
         assert_eq!(parse("X-local18jma8ppw"), Err(AddressError::Bech32));
+        assert_eq!(parse("X-local18jma"), Err(AddressError::Separator(5)));
         let short = bech32::encode::<Bech32>(Hrp::parse("fuji").unwrap(), &[1, 2]).unwrap();
         assert_eq!(parse_bech32(&short), Err(AddressError::Length(2)));
     }

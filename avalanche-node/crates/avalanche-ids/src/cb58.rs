@@ -11,13 +11,13 @@ const MAX_TEXT_LEN: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Cb58Error {
     /// A character outside the Base58 alphabet, or a text too long to be looked at.
-    #[error("not a Base58 text")]
+    #[error("base58 decoding error")]
     Base58,
     /// Fewer bytes than a checksum.
-    #[error("no room for the checksum")]
+    #[error("input string is smaller than the checksum size")]
     MissingChecksum,
     /// The checksum belongs to other bytes.
-    #[error("wrong checksum")]
+    #[error("invalid input checksum")]
     BadChecksum,
 }
 

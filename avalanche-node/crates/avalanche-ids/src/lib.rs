@@ -19,7 +19,7 @@ pub const NODE_ID_PREFIX: &str = "NodeID-";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseIdError {
     /// The text is not CB58.
-    #[error("not a CB58 text")]
+    #[error(transparent)]
     Cb58(#[from] cb58::Cb58Error),
     /// The text decodes to another number of bytes.
     #[error("{found} bytes instead of {expected}")]

@@ -5,6 +5,7 @@
 pub mod avax;
 pub mod chain;
 pub mod gas;
+pub mod index;
 pub mod nftfx;
 pub mod propertyfx;
 pub mod secp256k1fx;

@@ -22,6 +22,9 @@ pub struct Config {
     pub tx_fee: u64,
     /// Fee of a transaction that makes an asset, in nAVAX.
     pub create_asset_fee: u64,
+    /// A chain of the same subnet that this node does not run, so that it cannot see what is exported there. Imports from it
+    /// are believed in blocks, as the reference does with `partial-sync-primary-network`, and not taken into the mempool.
+    pub unseen: Option<Id>,
 }
 
 impl Config {
@@ -31,6 +34,15 @@ impl Config {
         let create_asset_fee = if matches!(network_id, 1 | 5) { 10 * MILLI_AVAX } else { MILLI_AVAX };
         let upgrades = Upgrades::of_network(network_id);
         let subnet_id = Id::EMPTY;
-        Self { network_id, chain_id, subnet_id, fee_asset_id, upgrades, tx_fee: MILLI_AVAX, create_asset_fee }
+        Self {
+            network_id,
+            chain_id,
+            subnet_id,
+            fee_asset_id,
+            upgrades,
+            tx_fee: MILLI_AVAX,
+            create_asset_fee,
+            unseen: None,
+        }
     }
 }

@@ -95,7 +95,7 @@ pub type Utxo = avax::Utxo<Output>;
 impl Output {
     /// Position of the fx that knows this kind.
     #[must_use]
-    pub const fn fx(&self) -> u32 {
+    pub const fn fx_index(&self) -> u32 {
         match self {
             Self::SecpMint(_) | Self::SecpTransfer(_) => 0,
             Self::NftMint(_) | Self::NftTransfer(_) => 1,

@@ -260,6 +260,7 @@ impl Avm {
             now: now.as_secs(),
             bootstrapped: core.phase == Phase::Normal,
             memory: &self.memory,
+            unseen: None,
             validators: &*self.validators,
         }
     }
@@ -301,7 +302,7 @@ impl Avm {
             return Err(BlockError::EarlierThanParent(block.time));
         }
         draft.set_timestamp(block.time);
-        let backend = self.backend(core, now);
+        let backend = Backend { unseen: self.config.unseen, ..self.backend(core, now) };
         let (mut imported, mut requests) = (BTreeSet::new(), AtomicRequests::new());
         for tx in &parsed.txs {
             let effects =

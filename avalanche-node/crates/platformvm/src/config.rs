@@ -49,6 +49,9 @@ pub struct Config {
     pub gas: gas::Config,
     /// The fee of L1 validators.
     pub validator_fee: validator_fee::Config,
+    /// A chain of the same subnet that this node does not run, so that it cannot see what is exported there. Imports from it
+    /// are believed in blocks, as the reference does with `partial-sync-primary-network`, and not taken into the mempool.
+    pub unseen: Option<Id>,
 }
 
 impl Config {
@@ -88,6 +91,7 @@ impl Config {
                 min_price,
                 excess_conversion_constant,
             },
+            unseen: None,
         }
     }
 

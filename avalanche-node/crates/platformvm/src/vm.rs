@@ -303,6 +303,7 @@ impl PlatformVm {
             now: now.as_secs(),
             bootstrapped: core.phase == Phase::Normal,
             memory: &self.memory,
+            unseen: None,
         }
     }
 

@@ -46,7 +46,7 @@ fn run(config: &Config, txs: Vec<NamedTx>) -> Result<(), ExecError> {
     let state = State::open(store, config, &genesis(8).bytes()).unwrap();
     let mut draft = Draft::new(&state, Vec::new(), false);
     execute::advance_time(config, &mut draft, START + 10).unwrap();
-    let backend = Backend { config, now: START + 10, bootstrapped: true, memory: &memory };
+    let backend = Backend { config, now: START + 10, bootstrapped: true, memory: &memory, unseen: None };
     let fees = Fees::of(config, &draft);
     let mut last = Ok(());
     for tx in txs {
@@ -347,7 +347,7 @@ fn only_the_first_staker_is_rewarded_and_only_at_its_end() {
     let store: Arc<dyn Database> = Arc::new(Memory::new());
     let memory = SharedMemory::new(Arc::clone(&store), CHAIN_ID);
     let state = State::open(store, &config, &genesis(1).bytes()).unwrap();
-    let backend = Backend { config: &config, now: START, bootstrapped: true, memory: &memory };
+    let backend = Backend { config: &config, now: START, bootstrapped: true, memory: &memory, unseen: None };
     let staker = state.draft().current_stakers().next().unwrap().tx_id;
     let propose = |tx_id, time| {
         let unsigned = UnsignedTx::RewardValidator(RewardValidatorTx { tx_id });

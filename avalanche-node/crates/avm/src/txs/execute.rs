@@ -94,6 +94,8 @@ pub struct Backend<'a> {
     pub bootstrapped: bool,
     /// What other chains exported.
     pub memory: &'a SharedMemory,
+    /// The chain whose exports are believed: [`Config::unseen`] when a block is judged, none before one is built.
+    pub unseen: Option<Id>,
     /// The P-chain.
     pub validators: &'a dyn ValidatorState,
 }
@@ -143,6 +145,9 @@ impl Exec<'_> {
                     return Ok(());
                 }
                 self.same_subnet(tx.source_chain)?;
+                if self.backend.unseen == Some(tx.source_chain) {
+                    return Ok(());
+                }
                 let keys: Vec<_> = tx.imported_inputs.iter().map(|input| input.utxo_id.input_id()).collect();
                 let utxos = self.backend.memory.get(tx.source_chain, &keys)?;
                 for ((input, credential), bytes) in tx.imported_inputs.iter().zip(credentials).zip(utxos) {
@@ -304,7 +309,7 @@ fn find_utxo(draft: &Draft<'_>, id: UtxoId) -> Result<Utxo, ExecError> {
 }
 
 fn verify_outputs(outputs: &[TransferableOutput], draft: &Draft<'_>) -> Verdict {
-    outputs.iter().try_for_each(|output| verify_fx(draft, output.out.fx(), output.asset_id))
+    outputs.iter().try_for_each(|output| verify_fx(draft, output.out.fx_index(), output.asset_id))
 }
 
 /// The asset was made with a state of this fx.

@@ -249,6 +249,8 @@ pub struct Backend<'a> {
     pub bootstrapped: bool,
     /// What other chains exported.
     pub memory: &'a SharedMemory,
+    /// The chain whose exports are believed: [`Config::unseen`] when a block is judged, none before one is built.
+    pub unseen: Option<Id>,
 }
 
 /// What a transaction costs.
@@ -510,6 +512,8 @@ impl<'a> Exec<'a> {
         let remove: Vec<_> = tx.imported_inputs.iter().map(|input| input.utxo_id.input_id()).collect();
         if self.backend.bootstrapped {
             self.same_subnet(tx.source_chain, draft)?;
+        }
+        if self.backend.bootstrapped && self.backend.unseen != Some(tx.source_chain) {
             let imported = self.backend.memory.get(tx.source_chain, &remove)?;
             let mut utxos = Vec::with_capacity(tx.base.ins.len().saturating_add(imported.len()));
             for input in &tx.base.ins {

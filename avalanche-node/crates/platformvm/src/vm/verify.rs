@@ -107,7 +107,7 @@ impl PlatformVm {
             known.verified_heights.insert(height);
             return Ok(());
         }
-        let backend = self.backend(&core, context.now);
+        let backend = Backend { unseen: self.config.unseen, ..self.backend(&core, context.now) };
         match execute_block(&core, &backend, parsed) {
             Ok(mut processing) => {
                 for tx in parsed.all_txs() {
