@@ -68,6 +68,9 @@ pub struct Inserted {
     pub reorg_depth: u64,
 }
 
+/// Headers that one core checks at a time.
+const CHECKED_AT_ONCE: usize = 32;
+
 /// The chain of a network over its store. Reads come from any thread, insertions take turns.
 #[derive(Debug)]
 pub struct Chain {
@@ -148,8 +151,8 @@ impl Chain {
         let checked: Vec<Result<Checked, Rule>> = headers
             .into_par_iter()
             .skip(known)
-            .with_min_len(16)
-            .map(|header| verify::check(&self.params, header, Some(now)))
+            .chunks(CHECKED_AT_ONCE)
+            .flat_map_iter(|headers| verify::check_all(&self.params, headers, Some(now)))
             .collect();
 
         let mut run = Run { last: parent, total, batch: Batch::default(), added: 0, numbers: Vec::new() };

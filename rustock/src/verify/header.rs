@@ -17,7 +17,8 @@ use crate::{
     types::{Header, Timestamp},
 };
 
-/// A header that keeps every rule that can be checked without another header. Only [`check`] makes one.
+/// A header that keeps every rule that can be checked without another header. Only [`check`] and
+/// [`check_all`] make one.
 #[derive(Debug, Clone)]
 pub struct Checked {
     header: Header,
@@ -25,6 +26,11 @@ pub struct Checked {
 }
 
 impl Checked {
+    fn new(header: Header, bitcoin_hash: [u8; 32]) -> Self {
+        let mark = Mark { bitcoin_hash_byte: bitcoin_hash[0], uncle_count: header.fields().uncle_count };
+        Self { header, mark }
+    }
+
     /// The header.
     #[must_use]
     pub fn header(&self) -> &Header {
@@ -70,15 +76,34 @@ pub fn verify(
 /// # Errors
 /// The first rule that is broken.
 pub fn check(params: &Params, header: Header, now: Option<Timestamp>) -> Result<Checked, Rule> {
-    check_gas(&header)?;
+    check_fields(params, &header, now)?;
+    let bitcoin_hash = merged_mining::proof_of_work(params, &header)?;
+    Ok(Checked::new(header, bitcoin_hash))
+}
+
+/// [`check`] of many headers, quicker than one by one. All are judged, whatever comes of those before.
+#[must_use]
+pub fn check_all(
+    params: &Params,
+    headers: Vec<Header>,
+    now: Option<Timestamp>,
+) -> Vec<Result<Checked, Rule>> {
+    let proven = merged_mining::proofs_of_work(params, &headers);
+    let judge = |(header, proven): (Header, Result<[u8; 32], Rule>)| {
+        check_fields(params, &header, now)?;
+        Ok(Checked::new(header, proven?))
+    };
+    headers.into_iter().zip(proven).map(judge).collect()
+}
+
+/// Gas, extra data, times.
+fn check_fields(params: &Params, header: &Header, now: Option<Timestamp>) -> Result<(), Rule> {
+    check_gas(header)?;
     let extra_data = header.extra_data().len();
     if extra_data > MAXIMUM_EXTRA_DATA_LEN {
         return Err(Rule::ExtraDataLength(extra_data));
     }
-    check_times(params, &header, now)?;
-    let bitcoin_hash = merged_mining::proof_of_work(params, &header)?;
-    let mark = Mark { bitcoin_hash_byte: bitcoin_hash[0], uncle_count: header.fields().uncle_count };
-    Ok(Checked { header, mark })
+    check_times(params, header, now)
 }
 
 /// Applies the rules between a header and its parent.

@@ -22,7 +22,7 @@ mod sequence;
 
 pub use body::{Body, BodyError, verify_body};
 pub use fork_detection::ForkWindow;
-pub use header::{Checked, canonical, check, fork_data, link, verify};
+pub use header::{Checked, canonical, check, check_all, fork_data, link, verify};
 pub use merged_mining::{coinbase_hash, proof_of_work};
 pub use rule::Rule;
 pub use sequence::Sequence;
