@@ -212,6 +212,9 @@ fn no_genesis(network: Network) -> Report {
 #[must_use]
 pub fn store_report(err: &StoreError) -> Report {
     match err {
+        StoreError::Engine(err) if err.as_ref().contains("No space left on device") => {
+            Report::new(exit::DISK_FULL, exit::DISK_FULL.title)
+        }
         StoreError::Engine(_) | StoreError::Poisoned => Report::new(DATABASE_FAILED, DATABASE_FAILED.title),
         StoreError::Damaged { .. } | StoreError::Missing { .. } => {
             Report::new(DATABASE_DAMAGED, DATABASE_DAMAGED.title)

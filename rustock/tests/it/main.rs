@@ -4,6 +4,9 @@
 
 mod errors;
 mod hostile;
+mod kills;
+#[path = "../mint/mod.rs"]
+mod mint;
 mod nodes;
 mod operations;
 mod sim;

@@ -1,6 +1,11 @@
 //! What the daemon tests share: starting nodes, asking them, waiting for a condition.
 
-use std::{path::Path, time::Duration};
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use shared_vendor::{
@@ -69,4 +74,38 @@ pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(clock.now().since(shared_vendor::clock::Time::ZERO) < PATIENCE, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Height and hash of the tip in the database of a stopped node.
+pub(crate) fn stored(dir: &Path) -> (u64, String) {
+    let (_, stats, stderr) = verb(dir, &["db", "stats", "--json"]);
+    let stats: Value = serde_json::from_str(&stats).unwrap_or_else(|err| panic!("{err}: {stats}{stderr}"));
+    let number = stats["tip"]["number"].as_u64().unwrap_or_else(|| panic!("no height in {stats}"));
+    (number, stats["tip"]["hash"].to_string())
+}
+
+/// A listener on loopback that passes every connection on to `server`, back to the client at about 180 kB a second.
+pub(crate) fn narrow_line(server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = TcpStream::connect(server) else { continue };
+            let (Ok(from_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { continue };
+            std::thread::spawn(move || pass(from_client, to_server, Duration::ZERO));
+            std::thread::spawn(move || pass(server, client, Duration::from_millis(10)));
+        }
+    });
+    address
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, pause: Duration) {
+    let mut piece = [0; 1800];
+    while let Ok(length @ 1..) = from.read(&mut piece) {
+        std::thread::sleep(pause);
+        if to.write_all(&piece[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }

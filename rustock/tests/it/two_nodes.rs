@@ -1,26 +1,12 @@
 //! Two nodes on loopback: one serves the recorded chain, the other finds it over UDP and syncs; restarts and kills.
 
-use std::{
-    io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    path::Path,
-    time::Duration,
-};
-
 use serde_json::{Value, json};
 use shared_vendor::testing::{
     node::TempDir,
     socket::{Received, Socket},
 };
 
-use crate::nodes::{TIP, height, import, logged, rpc, start, verb, wait};
-
-/// Height of the database of a stopped node.
-fn stored_height(dir: &Path) -> u64 {
-    let (_, stats, stderr) = verb(dir, &["db", "stats", "--json"]);
-    let stats: Value = serde_json::from_str(&stats).unwrap_or_else(|err| panic!("{err}: {stats}{stderr}"));
-    stats["tip"]["number"].as_u64().unwrap_or_else(|| panic!("no height in {stats}"))
-}
+use crate::nodes::{TIP, height, import, logged, narrow_line, rpc, start, stored, verb, wait};
 
 fn port_of(p2p: &str) -> &str {
     p2p.rsplit_once('@').map_or(p2p, |(_, address)| address)
@@ -111,7 +97,7 @@ fn ten_kills_in_the_middle_of_a_sync_lose_nothing() {
         client.kill();
         let (code, stdout, stderr) = verb(b.path(), &["db", "verify"]);
         assert_eq!(code, 0, "round {round}: {stdout}{stderr}");
-        let stored = stored_height(b.path());
+        let stored = stored(b.path()).0;
         assert!(stored >= reached, "round {round}: {stored} headers are left of {reached}");
         in_the_middle += u32::from(stored < TIP);
         reached = stored;
@@ -125,30 +111,4 @@ fn ten_kills_in_the_middle_of_a_sync_lose_nothing() {
     assert_eq!(client.signal("TERM").exit_code(), 0);
     let (code, _, stderr) = verb(b.path(), &["db", "verify", "--deep"]);
     assert_eq!(code, 0, "{stderr}");
-}
-
-/// A listener on loopback that passes every connection on to `server`, back to the client at about 180 kB a second.
-fn narrow_line(server: SocketAddr) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for client in listener.incoming().flatten() {
-            let Ok(server) = TcpStream::connect(server) else { continue };
-            let (Ok(from_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { continue };
-            std::thread::spawn(move || pass(from_client, to_server, Duration::ZERO));
-            std::thread::spawn(move || pass(server, client, Duration::from_millis(10)));
-        }
-    });
-    address
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream, pause: Duration) {
-    let mut piece = [0; 1800];
-    while let Ok(length @ 1..) = from.read(&mut piece) {
-        std::thread::sleep(pause);
-        if to.write_all(&piece[..length]).is_err() {
-            break;
-        }
-    }
-    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }
