@@ -31,16 +31,18 @@ impl Metrics {
     /// Registers the set.
     #[must_use]
     pub fn register(registry: &Registry) -> Self {
+        let help = "Answers of the upstream node: proven and passed on, refused, or none";
+        let upstream = registry.counters("upstream_answers_total", &["outcome"], help);
+        // A counter that has a series from the start shows its first increase.
+        for outcome in ["proven", "refused", "failed"] {
+            let _ = upstream.with(&[outcome]);
+        }
         Self {
             headers: registry.counter("headers_verified_total", "Headers verified and stored"),
             served: registry
                 .counter("requests_served_total", "Requests of peers for headers that were answered"),
             discovered: registry.gauge("discovery_nodes", "Nodes that answer over UDP"),
-            upstream: registry.counters(
-                "upstream_answers_total",
-                &["outcome"],
-                "Answers of the upstream node: proven and passed on, refused, or none",
-            ),
+            upstream,
             relayed: registry
                 .counter("transactions_relayed_total", "Transactions of clients that were relayed to peers"),
             finalized: registry.gauge("finalized_height", "Highest block with enough Bitcoin work above it"),

@@ -134,15 +134,16 @@ impl<'a> Parser<'a> {
     fn key(&mut self) -> Result<String, SyntaxError> {
         let mut key = String::new();
         loop {
-            if self.rest.starts_with('"') {
-                key.push_str(&self.quoted()?);
+            let part = if self.rest.starts_with('"') {
+                self.quoted()?
             } else {
                 let end = self.rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-_.<>".contains(c)));
-                key.push_str(self.advance(end.unwrap_or(self.rest.len())));
-            }
-            if !self.rest.starts_with('"') {
+                self.advance(end.unwrap_or(self.rest.len())).to_owned()
+            };
+            if part.is_empty() {
                 break;
             }
+            key.push_str(&part);
         }
         if key == "include" && self.rest.trim_start().starts_with(['"', 'f', 'u', 'c']) {
             return self.fail("include is not supported: name one file");

@@ -38,9 +38,6 @@ impl Prover {
     /// `answers` counts by outcome: `proven`, `refused`, `failed`.
     #[must_use]
     pub fn new(upstream: Arc<dyn Upstream>, answers: Labelled<Counter>) -> Self {
-        for outcome in ["proven", "refused", "failed"] {
-            let _ = answers.with(&[outcome]);
-        }
         Self { upstream, answers, kept: Mutex::default() }
     }
 

@@ -100,12 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn a_difficulty_that_was_driven_down_settles_nothing_more() {
-        // 200 hard blocks, then as many easy ones as one likes: together they are worth less than ten hard ones.
-        let mut difficulties = vec![1000; 200];
-        difficulties.extend([1; 300]);
-        let (safe, finalized) = heights(&difficulties);
-        assert!(safe <= 200 && finalized <= 110, "{safe} {finalized}");
+    fn a_difficulty_that_is_driven_down_settles_nothing_sooner() {
+        let mut difficulties = vec![1_000_000; 2000];
+        let falling = std::iter::successors(Some(997_500), |difficulty: &u64| Some(difficulty * 399 / 400));
+        difficulties.extend(falling.take(3000));
+        let settled = settle(chain(&difficulties), Thresholds { safe: 100, finalized: 1000 }).unwrap();
+        assert!(settled.safe.0 < 4900, "{settled:?}");
+        // The 3,000 blocks are worth 400 of the first: 600 more are wanted, all below the fall.
+        assert!((1395..1403).contains(&settled.finalized.0), "{settled:?}");
         let mut hard_at_last = vec![1; 200];
         hard_at_last.extend([1000; 10]);
         assert_eq!(heights(&hard_at_last).0, 200);

@@ -61,6 +61,37 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn a_hundred_calls_are_a_batch_and_strange_hosts_and_pages_are_refused() {
+    let dir = TempDir::new();
+    let mut node =
+        start(dir.path(), &["--no-p2p-discovery", "--rpc-allowed-origins", "http://wallet.example"]);
+    let url = format!("http://{}/", logged(&mut node, "rpc"));
+    let calls = |count: u64| {
+        let call = |id| json!({ "jsonrpc": "2.0", "id": id, "method": "eth_chainId", "params": [] });
+        (0..count).map(call).collect::<Value>()
+    };
+    let batch = |count| -> Value {
+        ureq::post(&url).send_json(calls(count)).unwrap().body_mut().read_json().unwrap()
+    };
+    assert_eq!(batch(100).as_array().unwrap().len(), 100);
+    assert_eq!(batch(101)["error"]["code"], -32600);
+    let status = |header: &str, value: &str| match ureq::post(&url).header(header, value).send_json(calls(1))
+    {
+        Ok(reply) => reply.status().as_u16(),
+        Err(ureq::Error::StatusCode(status)) => status,
+        Err(err) => panic!("{err}"),
+    };
+    let of = [
+        ("host", "evil.example"),
+        ("host", "LOCALHOST:1"),
+        ("origin", "http://evil.example"),
+        ("origin", "http://wallet.example"),
+    ];
+    assert_eq!(of.map(|(header, value)| status(header, value)), [403, 200, 403, 200]);
+    assert_eq!(node.signal("TERM").exit_code(), 0);
+}
+
+#[test]
 fn peers_are_banned_with_the_cookie_only() {
     let dir = TempDir::new();
     let mut node = start(dir.path(), &["--no-p2p-discovery"]);

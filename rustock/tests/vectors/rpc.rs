@@ -154,15 +154,54 @@ fn transaction(told: &Value) -> Outcome<bytes::Bytes> {
     .into())
 }
 
-/// Answers as the recorded node did, from the recording and the recorded proofs.
+/// Changes an answer to a method.
+type Lie = fn(&str, Value) -> Value;
+
+/// Answers as the recorded node did, from the recording and the recorded proofs, or as its lie has it.
+#[derive(Clone)]
 struct RecordedNode {
     answers: Vec<Value>,
     proofs: Vec<Value>,
+    lie: Lie,
+}
+
+/// Lies about the recorded receipts, and whether logs, which no nodes and no places are asked for, show them too.
+const LIES: [(&str, bool, Lie); 5] = [
+    ("a receipt with another digit", true, |method, answer| match method {
+        "rsk_getRawTransactionReceiptByHash" => other_digit(&answer),
+        _ => answer,
+    }),
+    ("no receipt", true, |method, answer| match method {
+        "rsk_getRawTransactionReceiptByHash" => Value::Null,
+        _ => answer,
+    }),
+    ("a node with another digit", false, |method, answer| match (method, answer.as_array()) {
+        ("rsk_getTransactionReceiptNodesByHash", Some(nodes)) => nodes.iter().map(other_digit).collect(),
+        _ => answer,
+    }),
+    ("a proof without its leaf", false, |method, answer| match (method, answer.as_array()) {
+        ("rsk_getTransactionReceiptNodesByHash", Some(nodes)) => nodes.iter().skip(1).cloned().collect(),
+        _ => answer,
+    }),
+    ("another place in the block", false, |method, mut answer| {
+        if method == "eth_getTransactionByHash" && answer.is_object() {
+            answer["transactionIndex"] = json!("0x1");
+        }
+        answer
+    }),
+];
+
+/// The same text with another last digit.
+fn other_digit(text: &Value) -> Value {
+    let mut text = text.as_str().unwrap_or("0x0").to_owned();
+    let last = text.pop().unwrap_or('0');
+    text.push(if last == '0' { '1' } else { '0' });
+    json!(text)
 }
 
 impl Upstream for RecordedNode {
     fn ask(&self, calls: &[(&'static str, Value)]) -> Result<Vec<Value>, UpstreamError> {
-        let answer = |(method, params): &(&str, Value)| {
+        let truth = |(method, params): &(&str, Value)| {
             let told =
                 self.answers.iter().find(|entry| entry["method"] == *method && entry["params"] == *params);
             if let Some(told) = told {
@@ -186,8 +225,35 @@ impl Upstream for RecordedNode {
                 _ => proof["nodes_leaf_first"].clone(),
             })
         };
-        Ok(calls.iter().map(answer).collect())
+        Ok(calls.iter().map(|call| (self.lie)(call.0, truth(call))).collect())
     }
+}
+
+fn context(
+    blocks: Arc<Recorded>,
+    network: Arc<Params>,
+    bodies: mpsc::Sender<BodyRequest>,
+    upstream: RecordedNode,
+    registry: &Registry,
+) -> Arc<Context> {
+    let best = BlockId { hash: BlockHash::ZERO, number: BlockNumber(0) };
+    let answers = registry.counters("upstream_answers_total", &["outcome"], "Answers");
+    Arc::new(Context {
+        blocks,
+        network,
+        sync: watch::channel(rpc::Sync::default()).1,
+        peers: watch::channel(Vec::new()).1,
+        best: watch::channel(Status { best, parent: None }).1,
+        bodies,
+        orders: mpsc::channel(1).0,
+        prover: Some(Prover::new(Arc::new(upstream), answers)),
+        relayed: Relayed::default(),
+        finality: Arc::new(Finality::new(Thresholds { safe: 10, finalized: 100 })),
+        forks: Arc::default(),
+        filters: Filters::new(0),
+        clock: Arc::new(ManualClock::default()),
+        client_version: "Rustock/0.1.0/Linux/Rust/test".into(),
+    })
 }
 
 fn golden(file: &File<'_>, cases: &mut Cases) {
@@ -196,44 +262,55 @@ fn golden(file: &File<'_>, cases: &mut Cases) {
     let entries = recording.as_array().cloned().unwrap_or_default();
     let mut recorded = recorded_chain(file, &network);
     cases.case("blocks that are told whole", || add_whole_blocks(&mut recorded, &network, &entries));
-    let whole: Vec<String> = recorded.bodies.keys().map(|hash| format!("0x{hash}")).collect();
+    // An answer about one of these blocks must be equal to the last digit.
+    let hashes = recorded.bodies.keys().map(|hash| format!("\"0x{hash}\""));
+    let heights =
+        recorded.numbers.values().filter(|block| recorded.bodies.contains_key(&block.header.hash()));
+    let heights = heights.map(|block| format!("\"{:#x}\"", block.header.number().0));
+    let whole: Vec<String> = hashes.chain(heights).collect();
+    let is_whole = |entry: &Value| {
+        let (asked, told) = (entry["params"].to_string(), entry["response"]["result"].to_string());
+        whole.iter().any(|name| asked.contains(name) || told.contains(name))
+    };
     let proofs = fs::read(file.root().join("receipt_proofs/regtest.json")).unwrap_or_default();
     let proofs = serde_json::from_slice::<Value>(&proofs).ok().and_then(|proofs| proofs.as_array().cloned());
-    let upstream = RecordedNode { answers: entries.clone(), proofs: proofs.unwrap_or_default() };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (bodies, mut wanted) = mpsc::channel::<BodyRequest>(16);
-    let known = recorded.bodies.clone();
-    runtime.spawn(async move {
-        while let Some(BodyRequest { header, reply }) = wanted.recv().await {
-            let _ = reply.send(known.get(&header.hash()).cloned());
-        }
-    });
-    let best = BlockId { hash: BlockHash::ZERO, number: BlockNumber(0) };
-    let registry = Registry::new("rustock");
-    let ctx = Context {
-        blocks: Arc::new(recorded),
-        network,
-        sync: watch::channel(rpc::Sync::default()).1,
-        peers: watch::channel(Vec::new()).1,
-        best: watch::channel(Status { best, parent: None }).1,
-        bodies,
-        orders: mpsc::channel(1).0,
-        prover: Some(Prover::new(
-            Arc::new(upstream),
-            registry.counters("upstream_answers_total", &["outcome"], "Answers"),
-        )),
-        relayed: Relayed::default(),
-        finality: Arc::new(Finality::new(Thresholds { safe: 10, finalized: 100 })),
-        forks: Arc::default(),
-        filters: Filters::new(0),
-        clock: Arc::new(ManualClock::default()),
-        client_version: "Rustock/0.1.0/Linux/Rust/test".into(),
+    let upstream = RecordedNode {
+        answers: entries.clone(),
+        proofs: proofs.unwrap_or_default(),
+        lie: |_, answer| answer,
     };
-    let service = Service::new(rpc::methods(), Arc::new(ctx), rpc::dialect(), Limits::default(), &registry);
-    let ask = |body: &str| -> Value {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let recorded = Arc::new(recorded);
+    let ask_node = |upstream: RecordedNode, body: &str| -> Value {
+        let (registry, network) = (Registry::new("rustock"), Arc::clone(&network));
+        let (bodies, mut wanted) = mpsc::channel::<BodyRequest>(16);
+        let known = Arc::clone(&recorded);
+        runtime.spawn(async move {
+            while let Some(BodyRequest { header, reply }) = wanted.recv().await {
+                let _ = reply.send(known.bodies.get(&header.hash()).cloned());
+            }
+        });
+        let ctx = context(Arc::clone(&recorded), network, bodies, upstream, &registry);
+        let service = Service::new(rpc::methods(), ctx, rpc::dialect(), Limits::default(), &registry);
         let reply = runtime.block_on(service.handle(body.as_bytes(), Access::Open)).expect("not busy");
         reply.map_or(Value::Null, |reply| serde_json::from_slice(&reply).expect("an answer is JSON"))
     };
+    let ask = |body: &str| ask_node(upstream.clone(), body);
+    for (name, in_logs, lie) in LIES {
+        for method in ["eth_getTransactionReceipt", "rsk_getTransactionReceiptNodesByHash", "eth_getLogs"] {
+            if method == "eth_getLogs" && !in_logs {
+                continue;
+            }
+            let truthful = entries.iter().find(|entry| entry["method"] == method && is_whole(entry));
+            let Some(entry) = truthful else { continue };
+            let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": entry["params"] });
+            cases.case(format!("{name} is refused by {method}"), || {
+                let answer = ask_node(RecordedNode { lie, ..upstream.clone() }, &request.to_string());
+                let message = answer["error"]["message"].as_str().unwrap_or_default();
+                if message.contains("not proven") { Ok(()) } else { Err(answer.to_string()) }
+            });
+        }
+    }
     for entry in &entries {
         let raw = entry.get("raw_response").and_then(Value::as_str);
         let (name, body, expected) = match raw {
@@ -270,8 +347,7 @@ fn golden(file: &File<'_>, cases: &mut Cases) {
             cases.skip(format!("{name}: {reason}"));
             continue;
         }
-        let told = expected["result"].to_string();
-        let exact = actual["result"]["number"] == "0x0" || whole.iter().any(|hash| told.contains(hash));
+        let exact = actual["result"]["number"] == "0x0" || is_whole(entry);
         cases.case(&name, || same_shape("answer", &actual, &expected, exact));
     }
 }
