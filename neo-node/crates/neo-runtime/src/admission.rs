@@ -1,13 +1,11 @@
 //! The way into the memory pool: a transaction is verified, taken, and announced. Many threads may submit at once; what
 //! needs no state is checked outside of the pool's lock. Mirrors `Blockchain.OnNewTransaction` and `TransactionRouter.cs`.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use neo_base::{UInt256, ledger::Transaction};
 use neo_contract::engine::EngineError;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     Ledger,
@@ -18,6 +16,9 @@ use crate::{
 
 /// Told of each change of the pool, in order.
 pub type Listener = Box<dyn Fn(&PoolEvent) + Send + Sync>;
+
+/// How long a caller that must not wait waits for the pool.
+const SHORT: Duration = Duration::from_micros(500);
 
 /// The pool with the ledger that judges.
 pub struct Admission {
@@ -50,8 +51,31 @@ impl Admission {
             return Err(PoolError::AlreadyInPool);
         }
         verify::check_stateless(self.ledger.settings(), &tx).map_err(PoolError::Invalid)?;
+        self.add(tx, self.lock())
+    }
+
+    /// The same for callers that must not wait. `None`: nothing was done, because to verify the transaction may take
+    /// long, or the pool is busy.
+    pub fn submit_at_once(&self, tx: &Arc<Transaction>) -> Option<Result<(), PoolError<VerifyError>>> {
+        if !verify::is_quick(tx) {
+            return None;
+        }
+        if self.pool.try_lock_for(SHORT)?.get(&tx.hash()).is_some() {
+            return Some(Err(PoolError::AlreadyInPool));
+        }
+        if let Err(err) = verify::check_stateless(self.ledger.settings(), tx) {
+            return Some(Err(PoolError::Invalid(err)));
+        }
+        let pool = self.pool.try_lock_for(SHORT)?;
+        Some(self.add(tx.clone(), pool))
+    }
+
+    fn add(
+        &self,
+        tx: Arc<Transaction>,
+        mut pool: MutexGuard<'_, Mempool>,
+    ) -> Result<(), PoolError<VerifyError>> {
         let mut events = Vec::new();
-        let mut pool = self.lock();
         let view =
             self.ledger.view().map_err(|err| PoolError::Invalid(EngineError::Store(err.into()).into()))?;
         let judge = |tx: &Arc<Transaction>, others| {
@@ -124,7 +148,7 @@ impl Admission {
     }
 
     fn lock(&self) -> MutexGuard<'_, Mempool> {
-        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pool.lock()
     }
 
     fn tell(&self, events: &[PoolEvent]) {

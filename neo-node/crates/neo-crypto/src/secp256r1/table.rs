@@ -27,8 +27,8 @@ static GENERATOR: LazyLock<Table> = LazyLock::new(|| {
 
 /// n, the order of the curve.
 const ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7,
-    0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
+    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
 /// A point other than infinity.
@@ -171,7 +171,8 @@ impl Table {
             carry = usize::from(digit > half);
             let size = if carry == 0 { digit } else { 2 * half - digit };
             let Some(multiple) = size.checked_sub(1).and_then(|place| row.get(place)) else { continue };
-            let signed = if carry == 0 { *multiple } else { Affine { x: multiple.x, y: multiple.y.negated() } };
+            let signed =
+                if carry == 0 { *multiple } else { Affine { x: multiple.x, y: multiple.y.negated() } };
             sum = sum.plus(&signed);
         }
         sum
@@ -212,7 +213,8 @@ mod tests {
         }
         let expected = uncompressed(expected);
         let (x, y) = expected[1..].split_at(32);
-        let coordinate = |bytes: &[u8]| Field::from_bytes(bytes.try_into().expect("32 bytes")).expect("below p");
+        let coordinate =
+            |bytes: &[u8]| Field::from_bytes(bytes.try_into().expect("32 bytes")).expect("below p");
         let found = to_affine(&[sum]);
         assert_eq!(found, [Affine { x: coordinate(x), y: coordinate(y) }], "{of_generator:?} {of_key:?}");
     }

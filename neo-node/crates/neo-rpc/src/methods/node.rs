@@ -27,9 +27,9 @@ pub(super) fn add(methods: &mut Methods<Context>) {
     });
     methods.add(Spec::open("getpeers", "Connected and known peers", &[]), peers);
     methods.add_blocking(Spec::open("getversion", "The node and the constants of its network", &[]), version);
-    methods.add_blocking(
+    methods.add_async(
         Spec::open("sendrawtransaction", "Takes a transaction", const { &[param("transaction", "Base64")] }),
-        send_transaction,
+        |ctx, given| async move { send_transaction(&ctx, &given).await },
     );
     methods.add_async(
         Spec::open("submitblock", "Takes a block", const { &[param("block", "Base64")] }),
@@ -86,11 +86,20 @@ fn version(ctx: &Context, _: &Params) -> Result<Value, Error> {
     }))
 }
 
-fn send_transaction(ctx: &Context, given: &Params) -> Result<Value, Error> {
+async fn send_transaction(ctx: &Context, given: &Params) -> Result<Value, Error> {
     let bytes = params::bytes(given, 0, "transaction")?;
     let tx = Transaction::from_bytes(&bytes).map_err(|err| wrong(format!("no transaction: {err}")))?;
     let hash = tx.hash();
-    ctx.admission.submit(Arc::new(tx)).map_err(|err| error::refused(&err))?;
+    let tx = Arc::new(tx);
+    // to change the thread takes longer than to check a signature
+    let result = match ctx.admission.submit_at_once(&tx) {
+        Some(result) => result,
+        None => {
+            let admission = Arc::clone(&ctx.admission);
+            tokio::task::spawn_blocking(move || admission.submit(tx)).await.map_err(|_| internal())?
+        }
+    };
+    result.map_err(|err| error::refused(&err))?;
     Ok(json!({ "hash": hash.to_string() }))
 }
 

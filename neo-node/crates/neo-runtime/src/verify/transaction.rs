@@ -53,6 +53,17 @@ pub fn check_stateless(settings: &ProtocolSettings, transaction: &Arc<Transactio
     Ok(())
 }
 
+/// Largest transaction that [`is_quick`] means.
+const QUICK_SIZE: usize = 2048;
+
+/// True when to verify the transaction takes no longer than a few checks of signatures: it is small, and every witness has
+/// one key.
+#[must_use]
+pub fn is_quick(transaction: &Transaction) -> bool {
+    let has_one_key = |witness| Standard::parse(witness).is_some_and(|standard| standard.keys().is_none());
+    transaction.size() <= QUICK_SIZE && transaction.witnesses().iter().all(has_one_key)
+}
+
 /// Checks everything: that the transaction is new, and all other rules.
 ///
 /// # Errors
