@@ -89,6 +89,10 @@ shared_vendor::settings! {
         network_timeout_coefficient: Number = ["network-timeout-coefficient", "2"],
         /// Time after which a measured latency counts half.
         network_timeout_halflife: GoDuration = ["network-timeout-halflife", "5m"],
+        /// Bytes per second that are read of a peer for long.
+        throttler_inbound_bandwidth_refill_rate: u64 = ["throttler-inbound-bandwidth-refill-rate", "524288"],
+        /// Bytes that are read of a peer at once.
+        throttler_inbound_bandwidth_max_burst_size: u64 = ["throttler-inbound-bandwidth-max-burst-size", "2097152"],
         /// Part of failures above which a validator is not asked for a while.
         benchlist_bench_probability: Number = ["benchlist-bench-probability", "0.5"],
         /// Part of failures below which it is asked again.
@@ -105,14 +109,14 @@ shared_vendor::settings! {
         api_info_enabled: bool = ["api-info-enabled", "true"],
         /// Serve /ext/metrics.
         api_metrics_enabled: bool = ["api-metrics-enabled", "true"],
-        /// Shortest time between two blocks.
-        proposervm_min_block_delay: GoDuration = ["proposervm-min-block-delay", "1s"],
-        /// X-chain fee of a transaction, nAVAX.
-        tx_fee: u64 = ["tx-fee", "1000000"],
         /// Keep and serve an index of what is accepted, at /ext/index.
         index_enabled: bool = ["index-enabled", "false"],
         /// Let the index have gaps.
         index_allow_incomplete: bool = ["index-allow-incomplete", "false"],
+        /// Shortest time between two blocks.
+        proposervm_min_block_delay: GoDuration = ["proposervm-min-block-delay", "1s"],
+        /// X-chain fee of a transaction, nAVAX.
+        tx_fee: u64 = ["tx-fee", "1000000"],
         /// X-chain fee of a new asset, nAVAX.
         create_asset_tx_fee: u64 = ["create-asset-tx-fee", "1000000"],
         /// Least stake of a validator, nAVAX.

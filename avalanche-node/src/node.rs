@@ -19,7 +19,7 @@ use avalanche_db::{Database, Prefixed, Rocks};
 use avalanche_ids::{Id, NodeId};
 use avalanche_net::{
     handshake::PeerInfo,
-    peer,
+    peer, throttle,
     transport::{self, Network as Net},
 };
 use avalanche_snow::{
@@ -54,7 +54,7 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 use self::{
     chain::{Event, Handle, Runner, VmChain},
     keys::Keys,
-    report::Reporter,
+    report::{Once, Reporter},
 };
 use crate::{
     config::{Config, Network},
@@ -182,6 +182,11 @@ pub async fn start<D: Daemon<Config = Config>>(
             subnets: Vec::new(),
             all_subnets: false,
             max_connections: ctx.common.peers_max.max(ctx.config.bootstrap_ids.len()),
+            limits: throttle::Limits {
+                refill_per_second: ctx.config.throttler_inbound_bandwidth_refill_rate,
+                burst: ctx.config.throttler_inbound_bandwidth_max_burst_size,
+                ..throttle::Limits::default()
+            },
         },
         listener,
         net_events,
@@ -199,13 +204,13 @@ pub async fn start<D: Daemon<Config = Config>>(
         platform: platform.clone(),
         avm,
         validators: RwLock::default(),
+        proposers: RwLock::default(),
+        indexes,
     });
 
     let own = bls::SecretKey::from_bytes(signer_bytes.expose())
         .map_err(|err| Report::new(exit::BAD_VALUE, "the staking signer key cannot be used").because(&err))?;
     serve::start(&ctx, &shared, &store, http, &own);
-        proposers: RwLock::default(),
-        indexes,
     let sign = signer_of(&key)?;
     let (chain_events, from_chains) = mpsc::channel(EVENTS);
     let node = Node {
@@ -217,6 +222,7 @@ pub async fn start<D: Daemon<Config = Config>>(
         chain_events,
         synced: BTreeSet::new(),
         reporter: Reporter::new(&ctx),
+        failures: Once::default(),
         next_transfer: Time::ZERO,
     };
     for (id, address) in ctx.config.bootstrap_ids.iter().zip(&ctx.config.bootstrap_ips) {
@@ -273,17 +279,6 @@ fn signer_of(key: &log::Secret<Vec<u8>>) -> Result<Sign, Report> {
     Ok(Arc::new(move |bytes: &[u8]| key.sign(bytes, &SystemRandom::new()).ok()))
 }
 
-/// The P-chain's parameters; flags change those of networks that are not public.
-fn p_config(
-    config: &Config,
-    network: &Network,
-    genesis: &NetworkGenesis,
-    upgrades: Upgrades,
-) -> platformvm::config::Config {
-    let mut p = platformvm::config::Config::of_network(network.id, genesis.avax_asset_id);
-    if matches!(network.id, 1 | 5) {
-        return p;
-    }
 /// The indexes of both chains, where they are kept. The X-chain's lists of vertices and transactions end where its DAG does.
 fn indexes(config: &Config, store: &Arc<dyn Database>, x_chain: Id) -> Result<BTreeMap<Id, Indexes>, Report> {
     let (enabled, gaps) = (config.index_enabled, config.index_allow_incomplete);
@@ -304,11 +299,22 @@ fn indexes(config: &Config, store: &Arc<dyn Database>, x_chain: Id) -> Result<BT
     Ok(indexes)
 }
 
+/// The P-chain's parameters; flags change those of networks that are not public.
+fn p_config(
+    config: &Config,
+    network: &Network,
+    genesis: &NetworkGenesis,
+    upgrades: Upgrades,
+) -> platformvm::config::Config {
+    let mut p = platformvm::config::Config::of_network(network.id, genesis.avax_asset_id);
+    p.upgrades = upgrades;
+    p.unseen = genesis.platform.chain_id(EVM_ID);
+    if matches!(network.id, 1 | 5) {
+        return p;
+    }
     p.staking.min_validator_stake = config.min_validator_stake;
     p.staking.max_validator_stake = config.max_validator_stake;
     p.staking.min_delegator_stake = config.min_delegator_stake;
-    p.upgrades = upgrades;
-    p.unseen = genesis.platform.chain_id(EVM_ID);
     p.staking.min_delegation_fee = config.min_delegation_fee;
     p.staking.min_stake_duration = config.min_stake_duration.0.as_secs();
     p.staking.max_stake_duration = config.max_stake_duration.0.as_secs();
@@ -380,6 +386,7 @@ struct Node<D: Daemon> {
     /// Chains that executed what was accepted when they began.
     synced: BTreeSet<Id>,
     reporter: Reporter,
+    failures: Once,
     next_transfer: Time,
 }
 
@@ -525,13 +532,13 @@ impl<D: Daemon<Config = Config>> Node<D> {
                 self.shared.peers.write().insert(node, Peer { info: *info, since: now, heard: now });
                 chains.iter().for_each(|chain| chain.input(Input::Connected(node)));
             }
-            transport::Event::Message(node, body) => {
+            transport::Event::Message(node, body, held) => {
                 if let Some(peer) = self.shared.peers.write().get_mut(&node) {
                     peer.heard = now;
                 }
                 if let Some((id, message)) = Message::from_body(*body)
                     && let Some(chain) = chains.iter().find(|chain| chain.id == id)
-                    && !chain.message(node, message)
+                    && !chain.message(node, message, held)
                 {
                     self.reporter.dropped();
                 }
@@ -540,6 +547,15 @@ impl<D: Daemon<Config = Config>> Node<D> {
                 tracing::info!(target: "net", %node, reason = %log::Chain(&reason), "peer disconnected");
                 self.shared.peers.write().remove(&node);
                 chains.iter().for_each(|chain| chain.input(Input::Disconnected(node)));
+            }
+            transport::Event::Failed(address, error) => {
+                let reason = log::Chain(&error).to_string();
+                if self.failures.admit(&reason, self.ctx.clock.now()) {
+                    tracing::info!(target: "net", %address, reason, "connection failed");
+                }
+            }
+            transport::Event::Malformed(node, error) => {
+                tracing::info!(target: "net", %node, reason = %log::Chain(&error), "message dropped: it cannot be read");
             }
         }
     }

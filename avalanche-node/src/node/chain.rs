@@ -13,7 +13,7 @@ use std::{
 
 use avalanche_db::{Batch, Database, Prefixed};
 use avalanche_ids::{Id, NodeId};
-use avalanche_net::transport::Network;
+use avalanche_net::{throttle::Held, transport::Network};
 use avalanche_snow::{
     chain::{Block, Chain, Fault, Refused, State, Unverified},
     engine::{
@@ -40,6 +40,8 @@ use shared_vendor::{
 pub const QUEUE: usize = 4096;
 /// Parsed blocks kept between being read and being verified.
 const PARSED: usize = 4096;
+/// Most threads that check signatures of fetched blocks.
+const CHECKING_THREADS: usize = 8;
 /// Longest sleep of a chain.
 const NAP: Duration = Duration::from_millis(250);
 /// Time between questions for messages of the machine.
@@ -63,8 +65,8 @@ pub enum Event {
 /// What wakes a chain.
 #[derive(Debug)]
 pub enum Command {
-    /// For the engines.
-    Input(Box<Input>),
+    /// For the engines, with the room that a peer's message takes.
+    Input(Box<Input>, Held),
     /// The machine may want something else than before.
     Changed,
 }
@@ -113,13 +115,13 @@ impl Handle {
     /// Gives an input to the chain; false when its queue is full and the input is lost. Messages may be lost, the rest
     /// waits for room.
     #[must_use]
-    pub fn message(&self, node: NodeId, message: Message) -> bool {
-        self.inputs.try_send(Command::Input(Box::new(Input::Message(node, message)))).is_ok()
+    pub fn message(&self, node: NodeId, message: Message, held: Held) -> bool {
+        self.inputs.try_send(Command::Input(Box::new(Input::Message(node, message)), held)).is_ok()
     }
 
     /// Gives an input that must not be lost. May block while the chain is busy.
     pub fn input(&self, input: Input) {
-        drop(self.inputs.send(Command::Input(Box::new(input))));
+        drop(self.inputs.send(Command::Input(Box::new(input), Held::default())));
     }
 
     /// Something changed in the machine.
@@ -135,9 +137,9 @@ pub struct VmChain {
     vm: Arc<dyn ChainVm>,
     clock: Arc<dyn Clock>,
     stash: Prefixed<Arc<dyn Database>>,
+    index: Option<Arc<Index>>,
     last_accepted: (Id, u64),
     parsed: HashMap<Id, vm::Block>,
-    index: Option<Arc<Index>>,
     order: VecDeque<Id>,
 }
 
@@ -165,18 +167,18 @@ impl VmChain {
         store: Arc<dyn Database>,
         chain: Id,
         clock: Arc<dyn Clock>,
+        index: Option<Arc<Index>>,
     ) -> Result<Self, VmError> {
         let last = vm.last_accepted()?;
-        index: Option<Arc<Index>>,
         let mut prefix = b"fetched blocks of ".to_vec();
         prefix.extend(chain.0);
         Ok(Self {
             last_accepted: (last.id, last.height),
             vm,
             clock,
+            index,
             stash: Prefixed::new(store, &prefix),
             parsed: HashMap::new(),
-            index,
             order: VecDeque::new(),
         })
     }
@@ -186,7 +188,7 @@ impl VmChain {
     }
 
     fn keep(&mut self, block: vm::Block) {
-        if self.parsed.len() >= PARSED
+        if self.order.len() >= PARSED
             && let Some(oldest) = self.order.pop_front()
         {
             self.parsed.remove(&oldest);
@@ -213,6 +215,26 @@ impl Chain for VmChain {
         let known = plain(&block);
         self.keep(block);
         Ok(known)
+    }
+
+    fn link(&mut self, bytes: &[u8]) -> Result<Block, Refused> {
+        match self.vm.parse_unchecked(bytes) {
+            Ok(block) => Ok(plain(&block)),
+            Err(err) => Err(Refused(log::Chain(&err).to_string())),
+        }
+    }
+
+    fn check(&mut self, blocks: &[Block]) -> Result<(), Refused> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(CHECKING_THREADS);
+        let share = blocks.len().div_ceil(threads).max(1);
+        let vm = &self.vm;
+        let is_sound = |block: &Block| vm.parse(&block.bytes).is_ok_and(|parsed| parsed.id == block.id);
+        let all_sound = std::thread::scope(|scope| {
+            let shares: Vec<_> =
+                blocks.chunks(share).map(|share| scope.spawn(move || share.iter().all(is_sound))).collect();
+            shares.into_iter().all(|share| share.join().unwrap_or(false))
+        });
+        if all_sound { Ok(()) } else { Err(Refused("a block is not as its proposer signed it".to_owned())) }
     }
 
     fn block(&mut self, id: Id) -> Option<Block> {
@@ -256,6 +278,9 @@ impl Chain for VmChain {
 
     fn accept(&mut self, id: Id) -> Result<(), Fault> {
         let block = self.vm.block(id).map_err(|err| fault(&err))?;
+        if let Some(index) = &self.index {
+            index.accept(id, &block.bytes, self.clock.wall()).map_err(|err| fault(&err))?;
+        }
         self.vm.accept(id).map_err(|err| fault(&err))?;
         self.last_accepted = (id, block.height);
         self.parsed.remove(&id);
@@ -278,9 +303,6 @@ impl Chain for VmChain {
             Ok(block) => {
                 let built = plain(&block);
                 tracing::debug!(target: "chain", block = %built.id, height = built.height, "block built");
-        if let Some(index) = &self.index {
-            index.accept(id, &block.bytes, self.clock.wall()).map_err(|err| fault(&err))?;
-        }
                 self.keep(block);
                 Ok(built)
             }
@@ -309,7 +331,10 @@ impl Chain for VmChain {
 
     fn stashed(&mut self, height: u64) -> Option<Block> {
         let bytes = self.stash.get(&height.to_be_bytes()).ok().flatten()?;
-        self.parse(&bytes).ok()
+        let block = self.vm.parse_unchecked(&bytes).ok()?;
+        let known = plain(&block);
+        self.keep(block);
+        Some(known)
     }
 
     fn unstash(&mut self, heights: RangeInclusive<u64>) -> Result<(), Fault> {
@@ -358,6 +383,7 @@ impl Runner {
         let waker = self.handle.clone();
         self.vm.on_change(Arc::new(move || waker.wake()));
         let (mut next_app, mut next_build) = (Time::ZERO, Time::ZERO);
+        let mut before = Progress::default();
         self.step(Input::Tick)?;
         while !stop.is_set() {
             let now = self.clock.now();
@@ -369,13 +395,13 @@ impl Runner {
             };
             for _ in 0..INPUTS_AT_ONCE {
                 match command.take() {
-                    Some(Command::Input(input)) => self.take(*input)?,
+                    Some(Command::Input(input, _held)) => self.take(*input)?,
                     Some(Command::Changed) => next_build = Time::ZERO,
                     None => break,
                 }
                 command = commands.try_recv().ok();
             }
-            if let Some(Command::Input(input)) = command {
+            if let Some(Command::Input(input, _held)) = command {
                 self.take(*input)?;
             }
             let now = self.clock.now();
@@ -391,9 +417,26 @@ impl Runner {
                     self.app_messages()?;
                 }
             }
+            if let Some(now) = self.machine.progress() {
+                self.log_progress(std::mem::replace(&mut before, now), now);
+            }
             self.show();
         }
         Ok(())
+    }
+
+    /// One line for each step of a round of bootstrapping that brings anything.
+    fn log_progress(&self, before: Progress, now: Progress) {
+        let (chain, fetched, height) = (self.handle.alias, now.fetched, now.executed);
+        if now.fetching && !before.fetching {
+            tracing::info!(target: "sync", chain, height, "fetching blocks");
+        }
+        if now.executing && !before.executing {
+            tracing::info!(target: "sync", chain, height, blocks = fetched, "executing blocks");
+        }
+        if before.executing && !now.executing {
+            tracing::info!(target: "sync", chain, height, "executed blocks");
+        }
     }
 
     /// Lets the engine build when the machine wants it. Answers when to ask the machine again.
@@ -428,6 +471,12 @@ impl Runner {
         match &input {
             Input::Connected(node) => self.vm.connected(*node, self.clock.wall()),
             Input::Disconnected(node) => self.vm.disconnected(*node, self.clock.wall()),
+            Input::Message(node, _) => {
+                let (node, began) = (*node, self.clock.now());
+                let done = self.step(input);
+                self.network.charge(node, self.clock.now().since(began));
+                return done;
+            }
             _ => {}
         }
         self.step(input)

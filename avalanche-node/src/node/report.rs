@@ -1,6 +1,6 @@
 //! What operators see: progress lines, the status page and metrics, from one sample a second.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use shared_vendor::{
     app::{Context, Daemon},
@@ -13,8 +13,28 @@ use super::Shared;
 
 const LINE_WHILE_SYNCING: Duration = Duration::from_secs(10);
 const LINE_IN_STEP: Duration = Duration::from_secs(60);
+/// Time after which a line with the same text may come again.
+const SAME_LINE: Duration = Duration::from_secs(600);
+/// Different lines in that time.
+const LINES_REMEMBERED: usize = 64;
 /// Peers on the status page.
 const PEERS_SHOWN: usize = 50;
+
+/// Lets a line with the same text pass once in a while, so that who connects in vain again and again cannot fill the log.
+#[derive(Debug, Default)]
+pub(super) struct Once(BTreeMap<String, Time>);
+
+impl Once {
+    /// True when the text may be logged now.
+    pub(super) fn admit(&mut self, text: &str, now: Time) -> bool {
+        self.0.retain(|_, at| now < at.after(SAME_LINE));
+        if self.0.len() >= LINES_REMEMBERED || self.0.contains_key(text) {
+            return false;
+        }
+        self.0.insert(text.to_owned(), now);
+        true
+    }
+}
 
 pub(super) struct Reporter {
     beat: Beat,
@@ -146,5 +166,22 @@ fn counts(accepted: u64, dropped: u64) -> Section {
         title: "Since the start".to_owned(),
         columns: Vec::new(),
         rows: vec![row("blocks accepted in consensus", accepted), row("messages dropped", dropped)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_comes_once_and_again_much_later_and_many_different_ones_end() {
+        let mut once = Once::default();
+        let later = Time::ZERO.after(SAME_LINE);
+        assert!(once.admit("certificate", Time::ZERO));
+        assert!(!once.admit("certificate", Time::ZERO));
+        assert!(once.admit("wrong network", Time::ZERO));
+        let others = (0..1000).filter(|number| once.admit(&number.to_string(), Time::ZERO)).count();
+        assert_eq!(others, LINES_REMEMBERED - 2);
+        assert!(once.admit("certificate", later));
     }
 }

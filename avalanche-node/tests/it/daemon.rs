@@ -9,15 +9,23 @@ use shared_vendor::{
     testing::node::{self, PATIENCE, TempDir, TestNode},
 };
 
-const BINARY: &str = env!("CARGO_BIN_EXE_avalanche-node");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_avalanche-node");
 
-fn make(dir: &Path) {
+pub(crate) fn make(dir: &Path) {
     let net = dir.join("net").display().to_string();
     let made = node::run(BINARY, dir, &["local-net", "create", &net, "--nodes", "1"]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-fn start(dir: &Path) -> (TestNode, String) {
+/// An address that the daemon logged.
+pub(crate) fn logged(node: &TestNode, name: &str) -> String {
+    let log = node.log();
+    let wanted = format!(" {name}=");
+    let at = log.find(&wanted).unwrap_or_else(|| panic!("no address in the log:\n{log}"));
+    log[at + wanted.len()..].split_whitespace().next().unwrap().trim_matches('"').to_owned()
+}
+
+pub(crate) fn start(dir: &Path) -> (TestNode, String) {
     let file = |name: &str| dir.join("net").join(name).display().to_string();
     let (genesis, certificate, key, signer) =
         (file("genesis.json"), file("1/staker.crt"), file("1/staker.key"), file("1/signer.key"));
@@ -38,9 +46,7 @@ fn start(dir: &Path) -> (TestNode, String) {
     ];
     let mut started = TestNode::start(BINARY, &dir.join("data"), &args);
     started.ready();
-    let log = started.log();
-    let at = log.find(" rpc=").unwrap_or_else(|| panic!("no address in the log:\n{log}"));
-    let address = log[at + 5..].split_whitespace().next().unwrap().trim_matches('"').to_owned();
+    let address = logged(&started, "rpc");
     (started, address)
 }
 
@@ -51,16 +57,16 @@ fn call(address: &str, path: &str, method: &str, params: &Value) -> Option<Value
     Some(answer["result"].take())
 }
 
-fn height(address: &str) -> Option<u64> {
+pub(crate) fn height(address: &str) -> Option<u64> {
     call(address, "/ext/bc/P", "platform.getHeight", &json!({}))?["height"].as_str()?.parse().ok()
 }
 
-fn block(address: &str, height: u64) -> Value {
+pub(crate) fn block(address: &str, height: u64) -> Value {
     let params = json!({ "height": height, "encoding": "hexnc" });
     call(address, "/ext/bc/P", "platform.getBlockByHeight", &params).unwrap()["block"].take()
 }
 
-fn wait_for_height(address: &str, least: u64) -> u64 {
+pub(crate) fn wait_for_height(address: &str, least: u64) -> u64 {
     let clock = SystemClock::default();
     while clock.now().since(shared_vendor::clock::Time::ZERO) < PATIENCE {
         if let Some(height) = height(address).filter(|height| *height >= least) {

@@ -1,5 +1,5 @@
 //! Networks of engines on a virtual clock: one node crashes, one lies, messages are late or lost. No two honest nodes may
-//! accept different blocks, and the others must go on. `SIM_SEEDS` sets the number of seeds.
+//! accept different blocks, and the others must go on. `SIM_SEEDS` sets the number of seeds, `SIM_FIRST` the first one.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -25,8 +25,12 @@ use shared_vendor::{
 };
 
 const NODES: u8 = 10;
+/// The smallest network that lives with one liar: four of five nodes hold the share of a quorum.
+const FEW: u8 = 5;
 const BLOCKS: u64 = 4;
 const WEIGHT: u64 = 1_000;
+/// Virtual time in which all must agree.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Blocks that hold nothing but their author's number of the block.
 #[derive(Debug, Default)]
@@ -288,13 +292,13 @@ impl Node for Actor {
     }
 }
 
-fn weights() -> BTreeMap<NodeId, u64> {
-    (0..usize::from(NODES)).map(|index| (node_id(index), WEIGHT)).collect()
+fn weights(nodes: u8) -> BTreeMap<NodeId, u64> {
+    (0..usize::from(nodes)).map(|index| (node_id(index), WEIGHT)).collect()
 }
 
-fn honest(index: u8, seed: u64, ledger: Ledger, now: Time) -> Actor {
+fn honest([index, nodes]: [u8; 2], seed: u64, ledger: Ledger, now: Time) -> Actor {
     let bootstrap = bootstrap::Settings {
-        beacons: Validators::new(weights()).unwrap(),
+        beacons: Validators::new(weights(nodes)).unwrap(),
         sample: 20,
         checkpoints: Vec::new(),
     };
@@ -302,11 +306,11 @@ fn honest(index: u8, seed: u64, ledger: Ledger, now: Time) -> Actor {
     sample_seed[..8].copy_from_slice(&seed.to_be_bytes());
     let mut settings = Settings::new(node_id(usize::from(index)), Params::default(), bootstrap, sample_seed);
     settings.frontier_poll_period = Duration::from_millis(500);
-    Actor::Honest(Box::new(Machine::new(settings, weights(), ledger, now).unwrap()))
+    Actor::Honest(Box::new(Machine::new(settings, weights(nodes), ledger, now).unwrap()))
 }
 
-fn connect(sim: &mut Sim<Actor>, index: usize) {
-    for other in 0..usize::from(NODES) {
+fn connect(sim: &mut Sim<Actor>, index: usize, nodes: u8) {
+    for other in 0..usize::from(nodes) {
         if other != index {
             sim.input(index, Input::Connected(node_id(other)));
         }
@@ -343,27 +347,28 @@ fn assert_agreement(seed: u64, chains: &[Vec<Id>]) {
     }
 }
 
-fn run(seed: u64, loss: f64) -> Sim<Actor> {
+fn run(nodes: u8, seed: u64, loss: f64) -> Sim<Actor> {
+    let count = usize::from(nodes);
     let weather = Weather { latency: Duration::from_millis(20)..Duration::from_millis(120), loss };
-    let liar = usize::try_from(seed).unwrap() % usize::from(NODES);
-    let nodes = (0..NODES).map(|index| {
+    let liar = usize::try_from(seed).unwrap() % count;
+    let actors = (0..nodes).map(|index| {
         if usize::from(index) == liar {
             Actor::Equivocator(Equivocator::new())
         } else {
-            honest(index, seed, Ledger::new(index), Time::ZERO)
+            honest([index, nodes], seed, Ledger::new(index), Time::ZERO)
         }
     });
-    let mut sim = Sim::new(seed, nodes, weather);
-    for index in 0..usize::from(NODES) {
-        connect(&mut sim, index);
+    let mut sim = Sim::new(seed, actors, weather);
+    for index in 0..count {
+        connect(&mut sim, index, nodes);
     }
-    let victim = (liar + 1) % usize::from(NODES);
+    let victim = (liar + 1) % count;
     let mut crashed = None;
     for block in 0..BLOCKS {
         let start = sim.now();
         sim.run_until(start.after(Duration::from_millis(700)));
         // Two builders at once: rivals at the same height.
-        for builder in [(liar + 2) % usize::from(NODES), (liar + 3 + usize::try_from(block).unwrap()) % 10] {
+        for builder in [(liar + 2) % count, (liar + 3 + usize::try_from(block).unwrap()) % count] {
             sim.input(builder, Input::Build);
         }
         if block == 1 {
@@ -375,21 +380,20 @@ fn run(seed: u64, loss: f64) -> Sim<Actor> {
         _ => unreachable!("the victim is honest"),
     };
     let now = sim.now();
-    sim.restart(victim, honest(u8::try_from(victim).unwrap(), seed ^ 1, back, now));
-    connect(&mut sim, victim);
-    let end = now.after(Duration::from_secs(120));
+    sim.restart(victim, honest([u8::try_from(victim).unwrap(), nodes], seed ^ 1, back, now));
+    connect(&mut sim, victim, nodes);
+    let end = now.after(PATIENCE);
     let decided = sim.run_while(end, |sim| !is_quiet(sim));
-    let tallest = (0..usize::from(NODES)).filter_map(|index| accepted(&sim, index)).map(<[Id]>::len).max();
-    sim.input((liar + 2) % usize::from(NODES), Input::Build);
+    let tallest = (0..count).filter_map(|index| accepted(&sim, index)).map(<[Id]>::len).max();
+    sim.input((liar + 2) % count, Input::Build);
     let goal = tallest.unwrap_or_default();
-    let end = sim.now().after(Duration::from_secs(60));
+    let end = sim.now().after(PATIENCE);
     let went_on = sim.run_while(end, |sim| {
-        !(0..usize::from(NODES)).filter_map(|index| accepted(sim, index)).all(|chain| chain.len() > goal)
+        !(0..count).filter_map(|index| accepted(sim, index)).all(|chain| chain.len() > goal)
     });
     let faults: Vec<_> = sim.decisions.iter().filter(|(_, _, text)| text.starts_with("fault")).collect();
     assert!(faults.is_empty(), "seed {seed}: {faults:?}");
-    let chains: Vec<_> =
-        (0..usize::from(NODES)).filter_map(|index| Some(accepted(&sim, index)?.to_vec())).collect();
+    let chains: Vec<_> = (0..count).filter_map(|index| Some(accepted(&sim, index)?.to_vec())).collect();
     assert_agreement(seed, &chains);
     let heights: Vec<_> = chains.iter().map(Vec::len).collect();
     assert!(
@@ -400,21 +404,30 @@ fn run(seed: u64, loss: f64) -> Sim<Actor> {
     sim
 }
 
-fn seeds() -> u64 {
-    std::env::var("SIM_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(50)
+fn seeds(usual: u64) -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let first = number("SIM_FIRST").unwrap_or(0);
+    first..first + number("SIM_SEEDS").unwrap_or(usual)
 }
 
 #[test]
-fn honest_nodes_agree_and_go_on_with_one_crash_and_one_equivocator() {
-    for seed in 0..seeds() {
-        run(seed, 0.0);
+fn five_nodes_agree_and_go_on_with_one_crash_and_one_equivocator() {
+    for seed in seeds(200) {
+        run(FEW, seed, 0.0);
     }
 }
 
 #[test]
-fn honest_nodes_agree_and_go_on_when_messages_are_lost() {
-    for seed in 0..seeds().div_ceil(4) {
-        run(seed, 0.02);
+fn ten_nodes_agree_and_go_on_with_one_crash_and_one_equivocator() {
+    for seed in seeds(20) {
+        run(NODES, seed, 0.0);
+    }
+}
+
+#[test]
+fn nodes_agree_and_go_on_when_messages_are_lost() {
+    for seed in seeds(16) {
+        run([FEW, NODES][usize::from(seed % 4 == 3)], seed, 0.02);
     }
 }
 
@@ -432,11 +445,11 @@ fn newcomer(height: u64) -> Sim<Actor> {
             ledger.accepted.extend(full.iter().map(|block| block.id));
             ledger.blocks.extend(full.iter().map(|block| (block.id, block.clone())));
         }
-        honest(index, 5, ledger, Time::ZERO)
+        honest([index, NODES], 5, ledger, Time::ZERO)
     });
     let mut sim = Sim::new(5, nodes, Weather::default());
     for index in 0..usize::from(NODES) {
-        connect(&mut sim, index);
+        connect(&mut sim, index, NODES);
     }
     sim
 }
@@ -452,8 +465,8 @@ fn a_newcomer_fetches_and_executes_all_that_the_others_accepted_even_when_it_cra
     assert!(sim.run_while(Time::from_millis(60_000), |sim| stashed(sim) < 5_000), "half is fetched");
     let Some(Actor::Honest(machine)) = sim.crash(0) else { unreachable!("it is honest") };
     let ledger = machine.into_chain().restarted();
-    sim.restart(0, honest(0, 6, ledger, sim.now()));
-    connect(&mut sim, 0);
+    sim.restart(0, honest([0, NODES], 6, ledger, sim.now()));
+    connect(&mut sim, 0, NODES);
     let height = |sim: &Sim<Actor>| accepted(sim, 0).map_or(0, <[Id]>::len) as u64 - 1;
     assert!(sim.run_while(Time::from_millis(120_000), |sim| height(sim) < HEIGHT), "it caught up");
     assert_eq!(accepted(&sim, 0), accepted(&sim, 1));
@@ -463,5 +476,9 @@ fn a_newcomer_fetches_and_executes_all_that_the_others_accepted_even_when_it_cra
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    assert_eq!(run(7, 0.01).digest(), run(7, 0.01).digest());
+    for nodes in [FEW, NODES] {
+        let (first, second) = (run(nodes, 7, 0.01), run(nodes, 7, 0.01));
+        assert_eq!(first.digest(), second.digest());
+        assert!(first.log() == second.log(), "two logs");
+    }
 }

@@ -10,6 +10,7 @@ use avalanche_crypto::bls;
 use avalanche_ids::{Id, NodeId};
 use avalanche_net::{
     peer::Settings,
+    throttle::Limits,
     tls::Identity,
     transport::{Config, Event, Network},
 };
@@ -40,6 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         subnets: Vec::new(),
         all_subnets: false,
         max_connections: 64,
+        limits: Limits::default(),
     };
     let (events, mut received) = mpsc::channel(256);
     let network = Network::start(config, listener, events, Tasks::new(tokio::runtime::Handle::current()))?;
@@ -61,7 +63,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 network.set_uptime(node, 100); // it has been up for all the time that we know it
                 connects.insert(node, (Instant::now(), info));
             }
-            Event::Message(node, _) => *messages.entry(node).or_default() += 1,
+            Event::Message(node, ..) => *messages.entry(node).or_default() += 1,
+            Event::Failed(..) | Event::Malformed(..) => {}
             Event::Disconnected(node, reason) => {
                 disconnects.push(json!([node.to_string(), format!("{reason:?}")]))
             }

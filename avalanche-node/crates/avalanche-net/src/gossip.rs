@@ -161,6 +161,12 @@ impl Tracker {
         }
     }
 
+    /// True for a node that validates a subnet of interest or was named by hand.
+    #[must_use]
+    pub fn knows(&self, node: NodeId) -> bool {
+        self.nodes.contains_key(&node)
+    }
+
     /// True when a connection to the node is wanted.
     #[must_use]
     pub fn wants(&self, node: NodeId) -> bool {

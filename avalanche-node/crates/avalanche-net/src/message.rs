@@ -10,6 +10,8 @@ use crate::frame::MAX_MESSAGE_LEN;
 
 /// Largest window a compressed message may ask for (8 MiB); memory of a decoder is bounded by it.
 const MAX_WINDOW_LOG: u32 = 23;
+/// The first byte of a compressed message: number and type of its only field.
+const COMPRESSED_TAG: u8 = 2 << 3 | 2;
 const LEVEL: i32 = zstd::DEFAULT_COMPRESSION_LEVEL;
 
 /// Why bytes are not a message. The connection goes on.
@@ -29,13 +31,27 @@ pub enum MessageError {
     UnknownType,
 }
 
+/// The bytes that come out of a compressed message, as it says itself, or the most that may; None for one that is not
+/// compressed.
+#[must_use]
+pub fn decompressed_len(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes.strip_prefix(&[COMPRESSED_TAG])?;
+    prost::encoding::decode_varint(&mut rest).ok()?;
+    let stated = zstd::zstd_safe::get_frame_content_size(rest).ok().flatten();
+    let stated = stated.and_then(|stated| usize::try_from(stated).ok()).unwrap_or(MAX_MESSAGE_LEN);
+    Some(stated.min(MAX_MESSAGE_LEN))
+}
+
 /// Reads a message.
 ///
 /// # Errors
 /// As [`MessageError`] says.
 pub fn decode(bytes: &[u8]) -> Result<Body, MessageError> {
     match Envelope::decode(bytes)?.body {
-        Some(Body::CompressedZstd(compressed)) if !compressed.is_empty() => {
+        // It must begin with what is compressed, or its size would not be seen before.
+        Some(Body::CompressedZstd(compressed))
+            if bytes.first() == Some(&COMPRESSED_TAG) && !compressed.is_empty() =>
+        {
             match Envelope::decode(decompress(&compressed)?.as_slice())?.body {
                 Some(Body::CompressedZstd(_)) | None => Err(MessageError::UnknownType),
                 Some(body) => Ok(body),
@@ -116,6 +132,18 @@ mod tests {
         assert!(matches!(decode(&wrap(&vec![0; MAX_MESSAGE_LEN + 1])), Err(MessageError::TooLarge)));
         assert!(wrap(&vec![0; 64 * MAX_MESSAGE_LEN]).len() < 100_000);
         assert!(matches!(decode(&wrap(&vec![0; 64 * MAX_MESSAGE_LEN])), Err(MessageError::TooLarge)));
+    }
+
+    #[test]
+    fn what_comes_out_of_a_message_is_known_before_it_is_decompressed() {
+        assert_eq!(decompressed_len(&wrap(&[7; 5000])), Some(5000));
+        assert_eq!(decompressed_len(&wrap(&vec![0; 64 * MAX_MESSAGE_LEN])), Some(MAX_MESSAGE_LEN));
+        assert_eq!(
+            decompressed_len(&Envelope { body: Some(Body::Ping(Ping { uptime: 3 })) }.encode_to_vec()),
+            None
+        );
+        let padded = [&[0x08, 0x01], wrap(&[7; 50]).as_slice()].concat();
+        assert!(matches!(decode(&padded), Err(MessageError::UnknownType | MessageError::Protobuf(_))));
     }
 
     #[test]

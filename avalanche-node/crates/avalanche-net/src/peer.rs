@@ -103,6 +103,8 @@ pub enum Effect {
     Discovered(Vec<ClaimedIp>),
     /// A message for a chain.
     Deliver(Body),
+    /// The first message of this connection that cannot be read; it and all like it are dropped.
+    Malformed(message::MessageError),
     /// End the connection. Nothing follows.
     Disconnect(Reason),
 }
@@ -199,9 +201,15 @@ impl Peer {
     }
 
     fn received(&mut self, now: Time, bytes: &[u8], out: &mut Vec<Effect>) -> Result<(), Reason> {
-        let Ok(body) = message::decode(bytes) else {
-            self.malformed = self.malformed.saturating_add(1);
-            return Ok(());
+        let body = match message::decode(bytes) {
+            Ok(body) => body,
+            Err(error) => {
+                if self.malformed == 0 {
+                    out.push(Effect::Malformed(error));
+                }
+                self.malformed = self.malformed.saturating_add(1);
+                return Ok(());
+            }
         };
         self.heard = now;
         match body {

@@ -38,10 +38,10 @@ use crate::{
     gossip::{ClaimedIp, Tracker},
     handshake::{Announcement, MAX_CLOCK_DIFFERENCE, PeerInfo},
     hub::{Action, Hub, Refused},
-    message,
+    message::{self, MessageError},
     peer::{Effect, Input, MAX_SILENCE, Peer, Reason, Settings},
     signed_ip::{SignedIp, UnsignedIp},
-    throttle::Bandwidth,
+    throttle::{Budget, Held, Limits, Room, cpu_budget},
     tls::Identity,
 };
 
@@ -82,6 +82,9 @@ pub enum ConnectError {
     /// Not wanted.
     #[error("refused")]
     Refused(#[from] Refused),
+    /// It broke a rule before its handshake was over.
+    #[error("before the handshake was over")]
+    Handshake(#[source] Reason),
 }
 
 /// How this node appears on the network.
@@ -101,6 +104,8 @@ pub struct Config {
     pub all_subnets: bool,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// How much of peers is read.
+    pub limits: Limits,
 }
 
 /// What the network tells. Connected and Disconnected come in pairs for each node.
@@ -108,10 +113,14 @@ pub struct Config {
 pub enum Event {
     /// A handshake is over in both directions.
     Connected(NodeId, Box<PeerInfo>),
-    /// A message of a chain.
-    Message(NodeId, Box<Body>),
+    /// A message of a chain, with the room it takes until it is dropped.
+    Message(NodeId, Box<Body>, Held),
     /// A connected peer is gone.
     Disconnected(NodeId, Reason),
+    /// A connection ended that never became a peer. Lost when too many of these wait.
+    Failed(SocketAddr, ConnectError),
+    /// A connected peer sent the first message of its connection that cannot be read.
+    Malformed(NodeId, MessageError),
 }
 
 /// What is observed of a connected peer.
@@ -133,6 +142,7 @@ pub struct Vitals {
 
 struct Link {
     inputs: mpsc::Sender<Input>,
+    cpu: Arc<Mutex<Budget>>,
     vitals: Vitals,
 }
 
@@ -140,6 +150,8 @@ struct Shared {
     identity: Identity,
     announcement: Announcement,
     settings: Settings,
+    limits: Limits,
+    room: Room,
     hub: Mutex<Hub>,
     links: Mutex<BTreeMap<NodeId, Link>>,
     validator_keys: Mutex<BTreeMap<NodeId, bls::PublicKey>>,
@@ -190,6 +202,8 @@ impl Network {
             },
             identity: config.identity,
             settings: config.settings,
+            limits: config.limits,
+            room: Room::new(config.limits),
             hub: Mutex::new(Hub::new(me, config.max_connections, tracker, seeds[1], clock.now())),
             links: Mutex::default(),
             validator_keys: Mutex::default(),
@@ -236,6 +250,14 @@ impl Network {
         self.input(node, Input::Send(body))
     }
 
+    /// A message of a peer took this long to work on; more of it is read when that is within its share.
+    pub fn charge(&self, node: NodeId, spent: Duration) {
+        if let Some(link) = self.shared.links.lock().get(&node) {
+            let nanos = u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX);
+            link.cpu.lock().charge(nanos, self.shared.clock.now());
+        }
+    }
+
     /// Connected peers.
     #[must_use]
     pub fn peers(&self) -> BTreeMap<NodeId, Vitals> {
@@ -248,6 +270,21 @@ impl Network {
 }
 
 impl Shared {
+    /// Tells of a connection that never became a peer, unless it just ended: of two that meet by chance one always does.
+    fn ended(&self, address: SocketAddr, end: Result<(), ConnectError>) {
+        let Err(error) = end else { return };
+        let just_ended = match &error {
+            ConnectError::Refused(_) => true,
+            ConnectError::Io(error) | ConnectError::Handshake(Reason::Io(error)) => {
+                error.kind() != io::ErrorKind::InvalidData
+            }
+            ConnectError::Timeout | ConnectError::Certificate(_) | ConnectError::Handshake(_) => false,
+        };
+        if !just_ended {
+            drop(self.events.try_send(Event::Failed(address, error)));
+        }
+    }
+
     /// A task that ends with the network or the process, whichever stops first.
     fn spawn(&self, name: &str, work: impl Future<Output = ()> + Send + 'static) {
         let network = self.stop.clone();
@@ -284,7 +321,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
         }
         let own = Arc::clone(&shared);
         shared.spawn(&format!("from-{from}"), async move {
-            drop(serve(&own, stream, true).await);
+            own.ended(from, serve(&own, stream, true).await);
         });
     }
 }
@@ -298,7 +335,7 @@ async fn timers(shared: Arc<Shared>) {
                     let own = Arc::clone(&shared);
                     shared.spawn(&format!("to-{node}"), async move {
                         if let Ok(Ok(stream)) = timeout(DIAL_TIMEOUT, TcpStream::connect(address)).await {
-                            drop(serve(&own, stream, false).await);
+                            own.ended(address, serve(&own, stream, false).await);
                         }
                         own.hub.lock().dialled(node, own.clock.now());
                     });
@@ -349,30 +386,37 @@ async fn converse(
     inbound: bool,
 ) -> Result<(), ConnectError> {
     let node = certificate.node_id();
-    let known = {
+    let (known, validates) = {
         let mut hub = shared.hub.lock();
         hub.admit(node)?;
-        hub.tracker().known_peers()
+        (hub.tracker().known_peers(), hub.tracker().knows(node))
     };
     let _entered = Entered { shared, node };
     let hello = shared.announcement.message(shared.clock.wall().as_secs(), known);
     let key = shared.validator_keys.lock().get(&node).copied();
     let peer = Peer::new(shared.settings, certificate.clone(), key, hello, shared.clock.now());
     let (from_peer, to_peer) = tokio::io::split(stream);
+    let cpu = Arc::new(Mutex::new(cpu_budget(&shared.limits, validates, shared.clock.now())));
     let (frames, received) = mpsc::channel(1);
     let (outputs, queue) = mpsc::channel(OUTPUT_QUEUE);
     let (inputs, commands) = mpsc::channel(INPUT_QUEUE);
-    let mut session = Session { shared, peer, certificate, outputs, inputs, is_connected: false, inbound };
+    let reader = Reader { shared, node, validates, cpu: Arc::clone(&cpu) };
+    let mut session =
+        Session { shared, peer, certificate, outputs, inputs, cpu, is_connected: false, inbound };
     let reason = tokio::select! {
-        reason = read(from_peer, frames, &shared.clock) => reason,
+        reason = reader.run(from_peer, frames) => reason,
         reason = write(to_peer, queue) => reason,
         reason = session.run(received, commands) => reason,
     };
     shared.links.lock().remove(&node);
     if session.is_connected {
         drop(shared.events.send(Event::Disconnected(node, reason)).await);
+        return Ok(());
     }
-    Ok(())
+    match reason {
+        Reason::Closed => Ok(()),
+        reason => Err(ConnectError::Handshake(reason)),
+    }
 }
 
 /// Takes a connection off the hub's books, whatever way its task ends.
@@ -384,43 +428,71 @@ struct Entered<'a> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.shared.links.lock().remove(&self.node);
+        self.shared.room.forget(self.node);
         self.shared.hub.lock().gone(self.node, self.shared.clock.now());
     }
 }
 
-async fn read(stream: impl AsyncRead + Unpin, frames: mpsc::Sender<Vec<u8>>, clock: &SystemClock) -> Reason {
-    let mut stream = BufReader::new(stream);
-    let mut bandwidth = Bandwidth::new(clock.now());
-    loop {
-        match read_frame(&mut stream, &mut bandwidth, clock).await {
-            Ok(bytes) => {
-                if frames.send(bytes).await.is_err() {
-                    return Reason::Closed;
-                }
-            }
-            Err(reason) => return reason,
-        }
-    }
+/// A frame's content and the room it takes.
+type Frame = (Vec<u8>, Held);
+
+/// Reads what the limits allow.
+struct Reader<'a> {
+    shared: &'a Shared,
+    node: NodeId,
+    validates: bool,
+    cpu: Arc<Mutex<Budget>>,
 }
 
-/// Memory grows with what arrives, not with what the length promises.
-async fn read_frame(
-    stream: &mut (impl AsyncRead + Unpin),
-    bandwidth: &mut Bandwidth,
-    clock: &SystemClock,
-) -> Result<Vec<u8>, Reason> {
-    let silent = |_| Reason::Silent;
-    let mut prefix = [0; frame::LENGTH_LEN];
-    timeout(MAX_SILENCE, stream.read_exact(&mut prefix)).await.map_err(silent)??;
-    let len = frame::message_len(prefix)?;
-    sleep(bandwidth.reserve(len, clock.now())).await;
-    let mut bytes = Vec::new();
-    let mut content = stream.take(u64::try_from(len).unwrap_or(u64::MAX));
-    timeout(MAX_SILENCE, content.read_to_end(&mut bytes)).await.map_err(silent)??;
-    if bytes.len() < len {
-        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+impl Reader<'_> {
+    async fn run(self, stream: impl AsyncRead + Unpin, frames: mpsc::Sender<Frame>) -> Reason {
+        let (limits, now) = (&self.shared.limits, self.shared.clock.now());
+        let mut stream = BufReader::new(stream);
+        let mut bandwidth = Budget::new(limits.refill_per_second, limits.burst, now);
+        loop {
+            match self.frame(&mut stream, &mut bandwidth).await {
+                Ok(frame) => {
+                    if frames.send(frame).await.is_err() {
+                        return Reason::Closed;
+                    }
+                }
+                Err(reason) => return reason,
+            }
+        }
     }
-    Ok(bytes)
+
+    /// Memory grows with what arrives, not with what the length promises.
+    async fn frame(
+        &self,
+        stream: &mut (impl AsyncRead + Unpin),
+        bandwidth: &mut Budget,
+    ) -> Result<Frame, Reason> {
+        let silent = |_| Reason::Silent;
+        let clock = &self.shared.clock;
+        let mut prefix = [0; frame::LENGTH_LEN];
+        timeout(MAX_SILENCE, stream.read_exact(&mut prefix)).await.map_err(silent)??;
+        let len = frame::message_len(prefix)?;
+        let wait = bandwidth.reserve(u64::try_from(len).unwrap_or(u64::MAX), clock.now());
+        let wait = wait.max(self.cpu.lock().wait(clock.now()));
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        let held = self.shared.room.take(self.node, self.validates, len).await;
+        let mut bytes = Vec::new();
+        let mut content = stream.take(u64::try_from(len).unwrap_or(u64::MAX));
+        timeout(MAX_SILENCE, content.read_to_end(&mut bytes)).await.map_err(silent)??;
+        if bytes.len() < len {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        // What is compressed takes the room of what comes out of it.
+        match message::decompressed_len(&bytes) {
+            Some(plain) if plain > len => {
+                drop(held);
+                Ok((bytes, self.shared.room.take(self.node, self.validates, plain).await))
+            }
+            _ => Ok((bytes, held)),
+        }
+    }
 }
 
 async fn write(mut stream: impl AsyncWrite + Unpin, mut queue: mpsc::Receiver<Body>) -> Reason {
@@ -444,6 +516,7 @@ struct Session<'a> {
     certificate: Certificate,
     outputs: mpsc::Sender<Body>,
     inputs: mpsc::Sender<Input>,
+    cpu: Arc<Mutex<Budget>>,
     is_connected: bool,
     inbound: bool,
 }
@@ -451,25 +524,27 @@ struct Session<'a> {
 impl Session<'_> {
     async fn run(
         &mut self,
-        mut frames: mpsc::Receiver<Vec<u8>>,
+        mut frames: mpsc::Receiver<Frame>,
         mut commands: mpsc::Receiver<Input>,
     ) -> Reason {
-        let mut input = Input::Tick;
+        let (mut input, mut held) = (Input::Tick, Held::default());
         loop {
-            if let Err(reason) = self.step(input).await {
+            if let Err(reason) = self.step(input, held).await {
                 return reason;
             }
             let wait = self.peer.deadline().map_or(MAX_SILENCE, |at| at.since(self.shared.clock.now()));
-            input = tokio::select! {
-                Some(bytes) = frames.recv() => Input::Received(bytes, self.shared.clock.wall().as_secs()),
-                Some(command) = commands.recv() => command,
-                () = sleep(wait) => Input::Tick,
+            (input, held) = tokio::select! {
+                Some((bytes, held)) = frames.recv() => {
+                    (Input::Received(bytes, self.shared.clock.wall().as_secs()), held)
+                }
+                Some(command) = commands.recv() => (command, Held::default()),
+                () = sleep(wait) => (Input::Tick, Held::default()),
             };
         }
     }
 
     /// One input with all effects that come of it.
-    async fn step(&mut self, input: Input) -> Result<(), Reason> {
+    async fn step(&mut self, input: Input, mut held: Held) -> Result<(), Reason> {
         let (node, shared) = (self.certificate.node_id(), self.shared);
         let mut effects = Vec::new();
         let mut next = Some(input);
@@ -488,7 +563,11 @@ impl Session<'_> {
                         shared.hub.lock().discovered(claims, max, shared.clock.now())?;
                     }
                     Effect::Deliver(body) => {
-                        drop(shared.events.send(Event::Message(node, Box::new(body))).await)
+                        let event = Event::Message(node, Box::new(body), std::mem::take(&mut held));
+                        drop(shared.events.send(event).await);
+                    }
+                    Effect::Malformed(error) => {
+                        drop(shared.events.try_send(Event::Malformed(node, error)));
                     }
                     Effect::Disconnect(reason) => return Err(reason),
                 }
@@ -503,7 +582,10 @@ impl Session<'_> {
         let node = claim.node;
         self.shared.hub.lock().connected(claim, info.tracked_subnets.clone());
         let vitals = Vitals { inbound: self.inbound, ..Vitals::default() };
-        self.shared.links.lock().insert(node, Link { inputs: self.inputs.clone(), vitals });
+        self.shared
+            .links
+            .lock()
+            .insert(node, Link { inputs: self.inputs.clone(), cpu: Arc::clone(&self.cpu), vitals });
         self.is_connected = true;
         drop(self.shared.events.send(Event::Connected(node, info)).await);
     }

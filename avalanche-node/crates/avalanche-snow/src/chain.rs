@@ -61,6 +61,24 @@ pub trait Chain {
     /// The bytes are no block of this chain.
     fn parse(&mut self, bytes: &[u8]) -> Result<Block, Refused>;
 
+    /// The same for a block that may be one the network accepted: what its id does not cover, a signature, is left to
+    /// [`check`](Self::check).
+    ///
+    /// # Errors
+    /// The bytes are no block of this chain.
+    fn link(&mut self, bytes: &[u8]) -> Result<Block, Refused> {
+        self.parse(bytes)
+    }
+
+    /// Checks what [`link`](Self::link) left out, of many blocks at once.
+    ///
+    /// # Errors
+    /// One of them is not as its proposer signed it.
+    fn check(&mut self, blocks: &[Block]) -> Result<(), Refused> {
+        let _ = blocks;
+        Ok(())
+    }
+
     /// A block that is stored, or verified and not decided.
     fn block(&mut self, id: Id) -> Option<Block>;
 

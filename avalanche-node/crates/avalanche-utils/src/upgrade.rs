@@ -26,6 +26,28 @@ pub enum Fork {
     Helicon,
 }
 
+impl Fork {
+    const fn place(self) -> usize {
+        match self {
+            Self::ApricotPhase1 => 0,
+            Self::ApricotPhase2 => 1,
+            Self::ApricotPhase3 => 2,
+            Self::ApricotPhase4 => 3,
+            Self::ApricotPhase5 => 4,
+            Self::ApricotPhasePre6 => 5,
+            Self::ApricotPhase6 => 6,
+            Self::ApricotPhasePost6 => 7,
+            Self::Banff => 8,
+            Self::Cortina => 9,
+            Self::Durango => 10,
+            Self::Etna => 11,
+            Self::Fortuna => 12,
+            Self::Granite => 13,
+            Self::Helicon => 14,
+        }
+    }
+}
+
 /// The upgrades of one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upgrades {
@@ -94,49 +116,13 @@ impl Upgrades {
     /// When an upgrade activates.
     #[must_use]
     pub const fn time(&self, fork: Fork) -> i64 {
-        let [a1, a2, a3, a4, a5, pre6, a6, post6, banff, cortina, durango, etna, fortuna, granite, helicon] =
-            self.times;
-        match fork {
-            Fork::ApricotPhase1 => a1,
-            Fork::ApricotPhase2 => a2,
-            Fork::ApricotPhase3 => a3,
-            Fork::ApricotPhase4 => a4,
-            Fork::ApricotPhase5 => a5,
-            Fork::ApricotPhasePre6 => pre6,
-            Fork::ApricotPhase6 => a6,
-            Fork::ApricotPhasePost6 => post6,
-            Fork::Banff => banff,
-            Fork::Cortina => cortina,
-            Fork::Durango => durango,
-            Fork::Etna => etna,
-            Fork::Fortuna => fortuna,
-            Fork::Granite => granite,
-            Fork::Helicon => helicon,
-        }
+        self.times[fork.place()]
     }
 
     /// The same with another time of one upgrade.
     #[must_use]
     pub const fn with(mut self, fork: Fork, time: i64) -> Self {
-        let [a1, a2, a3, a4, a5, pre6, a6, post6, banff, cortina, durango, etna, fortuna, granite, helicon] =
-            &mut self.times;
-        *match fork {
-            Fork::ApricotPhase1 => a1,
-            Fork::ApricotPhase2 => a2,
-            Fork::ApricotPhase3 => a3,
-            Fork::ApricotPhase4 => a4,
-            Fork::ApricotPhase5 => a5,
-            Fork::ApricotPhasePre6 => pre6,
-            Fork::ApricotPhase6 => a6,
-            Fork::ApricotPhasePost6 => post6,
-            Fork::Banff => banff,
-            Fork::Cortina => cortina,
-            Fork::Durango => durango,
-            Fork::Etna => etna,
-            Fork::Fortuna => fortuna,
-            Fork::Granite => granite,
-            Fork::Helicon => helicon,
-        } = time;
+        self.times[fork.place()] = time;
         self
     }
 

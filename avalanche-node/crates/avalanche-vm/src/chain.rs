@@ -181,6 +181,14 @@ pub trait ChainVm: Send + Sync {
     /// [`VmError::Invalid`].
     fn parse(&self, bytes: &[u8]) -> Result<Block, VmError>;
 
+    /// The same without the signatures that [`parse`](Self::parse) checks.
+    ///
+    /// # Errors
+    /// [`VmError::Invalid`].
+    fn parse_unchecked(&self, bytes: &[u8]) -> Result<Block, VmError> {
+        self.parse(bytes)
+    }
+
     /// A processing or accepted block.
     ///
     /// # Errors

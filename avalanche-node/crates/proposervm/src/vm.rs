@@ -18,7 +18,9 @@ use parking_lot::Mutex;
 use shared_vendor::clock::Wall;
 
 use crate::{
-    block::{self, GraniteBlock, OptionBlock, ParsedBlock, PreGraniteBlock, UnsignedBlock, header},
+    block::{
+        self, BlockError, GraniteBlock, OptionBlock, ParsedBlock, PreGraniteBlock, UnsignedBlock, header,
+    },
     epoch::Epoch,
     rules::{self, Child, Parent, RuleError},
     windower::{MAX_BUILD_WINDOWS, MAX_VERIFY_WINDOWS, WINDOW, Windower, time_to_slot},
@@ -183,6 +185,12 @@ impl ProposerVm {
         let timestamp = parsed.block().unsigned().map_or(inner.timestamp, |unsigned| unsigned.timestamp);
         let height = inner.height;
         Ok(Block::new(id, parent, height, timestamp, bytes).with_parsed(Wrapped { parsed, inner }))
+    }
+
+    /// What is no wrapper may be a block of the inner machine.
+    fn wrap_or_raw(&self, parsed: Result<ParsedBlock, BlockError>, bytes: &[u8]) -> Result<Block, VmError> {
+        let wrapped = parsed.ok().and_then(|parsed| self.wrap(parsed, bytes.into()).ok());
+        wrapped.map_or_else(|| self.inner.parse(bytes), Ok)
     }
 
     /// What children of a block depend on.
@@ -454,13 +462,11 @@ impl ChainVm for ProposerVm {
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Block, VmError> {
-        match ParsedBlock::parse(bytes, self.config.chain_id) {
-            Ok(parsed) => match self.wrap(parsed, bytes.into()) {
-                Ok(block) => Ok(block),
-                Err(_) => self.inner.parse(bytes),
-            },
-            Err(_) => self.inner.parse(bytes),
-        }
+        self.wrap_or_raw(ParsedBlock::parse(bytes, self.config.chain_id), bytes)
+    }
+
+    fn parse_unchecked(&self, bytes: &[u8]) -> Result<Block, VmError> {
+        self.wrap_or_raw(ParsedBlock::parse_without_verification(bytes), bytes)
     }
 
     fn block(&self, id: Id) -> Result<Block, VmError> {

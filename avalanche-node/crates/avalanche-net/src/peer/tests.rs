@@ -113,12 +113,15 @@ fn a_peer_is_connected_after_its_handshake_and_then_its_list() {
 fn each_rule_of_the_handshake_ends_the_connection() {
     let remote = Remote::new();
     type Spoil = fn(&mut p2p::Handshake);
-    let rules: [(Spoil, &str); 10] = [
+    let rules: [(Spoil, &str); 13] = [
         (|hello| hello.network_id = 1, "Handshake(Network(1))"),
         (|hello| hello.my_time += 61, "Handshake(Clock"),
         (|hello| hello.tracked_subnets = vec![vec![0; 32]; 17], "Handshake(TooManySubnets(17))"),
         (|hello| hello.tracked_subnets = vec![vec![0; 31]], "Handshake(SubnetId)"),
         (|hello| hello.known_peers = Some(p2p::BloomFilter::default()), "Handshake(KnownPeers"),
+        (|hello| hello.known_peers.as_mut().unwrap().salt = vec![0; 33], "Handshake(Salt(33))"),
+        (|hello| hello.ip_signing_time += 61, "Handshake(SignedIp(Future"),
+        (|hello| hello.ip_port = 0, "Handshake(Port)"),
         (|hello| hello.ip_addr = vec![0; 5], "Handshake(Address(5))"),
         (|hello| hello.ip_port = 1 << 16, "Handshake(Port)"),
         (|hello| hello.ip_port = 9652, "Handshake(SignedIp"),
@@ -170,7 +173,8 @@ fn pings_are_sent_on_time_and_answered_and_each_pong_answers_one() {
 fn a_silent_peer_is_left_and_garbage_does_not_count_as_a_sign_of_life() {
     let mut peer = Remote::new().connect();
     step(&mut peer, 22_500, Input::Tick);
-    assert!(step(&mut peer, 25_000, Input::Received(vec![0xff], WALL)).is_empty());
+    let first = step(&mut peer, 25_000, Input::Received(vec![0xff], WALL));
+    assert!(matches!(first.as_slice(), [Effect::Malformed(_)]), "told once");
     assert!(
         step(&mut peer, 26_000, Input::Received(p2p::Envelope { body: None }.encode_to_vec(), WALL))
             .is_empty()

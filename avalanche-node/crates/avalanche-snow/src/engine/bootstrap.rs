@@ -1,10 +1,11 @@
 //! Finds out what the network accepted and executes it. A sample of the beacons is asked for their last accepted blocks,
 //! all beacons which of those they accept; what more than half of their weight accepts is fetched with its ancestors,
 //! from the top down, and executed from the bottom up. This is repeated until a round brings less than half of what
-//! the round before brought. Mirrors `snow/engine/snowman/bootstrap` and `snow/consensus/snowman/bootstrapper`.
+//! the round before brought. A block names its parent, so the next blocks are asked for before the signatures of those
+//! that came are checked. Mirrors `snow/engine/snowman/bootstrap` and `snow/consensus/snowman/bootstrapper`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -49,6 +50,8 @@ pub struct Progress {
     pub executed: u64,
     /// Greatest height heard of.
     pub tip: u64,
+    /// True while blocks are fetched.
+    pub fetching: bool,
     /// True while blocks are executed.
     pub executing: bool,
 }
@@ -96,6 +99,13 @@ enum Phase {
     Done,
 }
 
+/// Ancestors of an accepted block, from the top down, whose signatures are not checked.
+#[derive(Debug)]
+struct Fetched {
+    from: NodeId,
+    blocks: Vec<Block>,
+}
+
 /// The bootstrapper of a chain.
 #[derive(Debug)]
 pub struct Bootstrapper {
@@ -105,6 +115,7 @@ pub struct Bootstrapper {
     requests: HashMap<(NodeId, u32), (Id, Time)>,
     requested: BTreeSet<Id>,
     missing: BTreeSet<Id>,
+    unchecked: VecDeque<Fetched>,
     stash: Ranges,
     executed_before: u64,
     is_synced_once: bool,
@@ -138,11 +149,13 @@ impl Bootstrapper {
             requests: HashMap::new(),
             requested: BTreeSet::new(),
             missing,
+            unchecked: VecDeque::new(),
             progress: Progress {
                 start: height,
                 executed: height,
                 tip,
                 fetched: stash.len(),
+                fetching: false,
                 executing: false,
             },
             stash,
@@ -177,6 +190,7 @@ impl Bootstrapper {
     pub fn deadline(&self, now: Time) -> Option<Time> {
         match &self.phase {
             Phase::Executing { .. } => Some(now),
+            _ if !self.unchecked.is_empty() => Some(now),
             Phase::Resting(until) => Some(*until),
             _ => None,
         }
@@ -216,6 +230,9 @@ impl Bootstrapper {
     /// # Errors
     /// The store failed, or what the network accepted cannot be executed.
     pub fn tick(&mut self, chain: &mut impl Chain, out: &mut Outbox) -> Result<(), Fault> {
+        if let Some(fetched) = self.unchecked.pop_front() {
+            return self.check(fetched, chain, out);
+        }
         match &self.phase {
             Phase::Executing { total } => self.execute(*total, chain, out),
             Phase::Resting(until) if *until <= out.now => self.survey(chain, out),
@@ -371,6 +388,7 @@ impl Bootstrapper {
         out: &mut Outbox,
     ) -> Result<(), Fault> {
         self.phase = Phase::Fetching;
+        self.progress.fetching = true;
         self.missing.extend(accepted);
         self.missing.extend(&self.settings.checkpoints);
         let mut at_hand = Vec::new();
@@ -381,7 +399,7 @@ impl Bootstrapper {
             }
         }
         for block in at_hand {
-            self.process(block, &mut HashMap::new(), chain, out)?;
+            self.process(out.me, block, &mut HashMap::new(), chain, out);
         }
         self.try_execute(chain, out)
     }
@@ -410,41 +428,43 @@ impl Bootstrapper {
         let Some((wanted, asked)) = self.requests.remove(&(node, request)) else { return Ok(()) };
         self.requested.remove(&wanted);
         let blocks = blocks.get(..MAX_ANCESTORS).unwrap_or(blocks);
-        let parsed: Result<Vec<_>, _> = blocks.iter().map(|bytes| chain.parse(bytes)).collect();
-        let mut parsed = parsed.unwrap_or_default().into_iter();
-        let Some(first) = parsed.next().filter(|first| first.id == wanted) else {
+        let linked: Result<Vec<_>, _> = blocks.iter().map(|bytes| chain.link(bytes)).collect();
+        let mut linked = linked.unwrap_or_default().into_iter();
+        let Some(first) = linked.next().filter(|first| first.id == wanted) else {
             self.peers.failed(node, out.now);
             self.fetch(wanted, out);
             return Ok(());
         };
         let bytes = blocks.iter().map(Vec::len).sum();
         self.peers.answered(node, bytes, out.now.since(asked), out.now);
-        let mut others = parsed.map(|block| (block.id, block)).collect();
-        self.process(first, &mut others, chain, out)?;
+        let mut others = linked.map(|block| (block.id, block)).collect();
+        self.process(node, first, &mut others, chain, out);
         self.try_execute(chain, out)
     }
 
-    /// Keeps a block known to be accepted, and those of `others` that are its ancestors; asks for the next.
+    /// Keeps a block known to be accepted, and those of `others` that are its ancestors, for [`Self::check`]; asks for
+    /// the next.
     fn process(
         &mut self,
+        from: NodeId,
         block: Block,
         others: &mut HashMap<Id, Block>,
-        chain: &mut impl Chain,
+        chain: &impl Chain,
         out: &mut Outbox,
-    ) -> Result<(), Fault> {
+    ) {
         let (_, last) = chain.last_accepted();
-        let mut kept = Vec::new();
+        let mut blocks = Vec::new();
         let mut next = Some(block);
         let mut wanted = None;
         while let Some(block) = next.take() {
             self.missing.remove(&block.id);
             self.progress.tip = self.progress.tip.max(block.height);
-            if block.height <= last || !self.stash.add(block.height) {
+            if block.height <= last || self.stash.contains(block.height) {
                 break;
             }
             let below = block.height.saturating_sub(1);
             let parent = block.parent;
-            kept.push(block);
+            blocks.push(block);
             if below == last || self.stash.contains(below) {
                 break;
             }
@@ -453,21 +473,44 @@ impl Bootstrapper {
                 wanted = Some(parent);
             }
         }
-        chain.stash(&kept)?;
-        self.progress.fetched = self.stash.len();
+        if !blocks.is_empty() {
+            self.unchecked.push_back(Fetched { from, blocks });
+        }
         if let Some(id) = wanted {
             self.missing.insert(id);
             self.fetch(id, out);
         }
-        Ok(())
+    }
+
+    /// Checks the signatures of blocks, which their ids do not cover, and keeps the blocks; all are asked for again when
+    /// one is wrong.
+    fn check(&mut self, fetched: Fetched, chain: &mut impl Chain, out: &mut Outbox) -> Result<(), Fault> {
+        let Fetched { from, mut blocks } = fetched;
+        blocks.retain(|block| !self.stash.contains(block.height));
+        if chain.check(&blocks).is_err() {
+            self.peers.failed(from, out.now);
+            if let Some(first) = blocks.first() {
+                self.missing.insert(first.id);
+                self.fetch(first.id, out);
+            }
+            return Ok(());
+        }
+        chain.stash(&blocks)?;
+        for block in &blocks {
+            self.stash.add(block.height);
+        }
+        self.progress.fetched = self.stash.len();
+        self.try_execute(chain, out)
     }
 
     fn try_execute(&mut self, chain: &mut impl Chain, out: &mut Outbox) -> Result<(), Fault> {
-        if !self.missing.is_empty() || !matches!(self.phase, Phase::Fetching) {
+        let is_fetching = matches!(self.phase, Phase::Fetching);
+        if !is_fetching || !self.missing.is_empty() || !self.unchecked.is_empty() {
             return Ok(());
         }
         let total = self.stash.len();
         self.phase = Phase::Executing { total };
+        self.progress.fetching = false;
         self.execute(total, chain, out)
     }
 
