@@ -83,7 +83,15 @@ pub fn resume_each_and_hash_twice<const N: usize>(
     messages: [(&[u8; MIDSTATE_LEN], &[u8]); N],
 ) -> [[u8; 32]; N] {
     let mut resumed = messages.map(|(midstate, tail)| Resumed::new(midstate, tail));
-    while resumed.iter_mut().fold(false, |any, message| message.advance() || any) {}
+    loop {
+        let mut advanced = false;
+        for message in &mut resumed {
+            advanced |= message.advance();
+        }
+        if !advanced {
+            break;
+        }
+    }
     sha256_of_states(&resumed.map(|message| message.state))
 }
 
