@@ -1,7 +1,7 @@
 //! Connections to peers. The cores are pure: frames, compression, signed addresses, the rules of the handshake, the
 //! state machine of one connection (`peer`), gossip of addresses (`gossip`), which connections there are (`hub`),
-//! bandwidth (`throttle`). Only `tls` and `transport` touch TLS and sockets. Throttling by CPU, of bytes in processing
-//! and of bytes to be sent does not exist yet. Mirrors `message`, `network` and `network/peer`.
+//! how much of a peer is read (`throttle`). Only `tls` and `transport` touch TLS and sockets. Of what is to be sent a bounded
+//! queue holds messages, not bytes. Mirrors `message`, `network` and `network/peer`.
 
 pub mod frame;
 pub mod gossip;
