@@ -91,7 +91,7 @@ fn copy(from: &Path, to: &Path) {
 /// Starts a client, kills it at some time, looks at what it left. Returns the height.
 fn kill_once(dir: &Path, round: usize, ways: &[Vec<String>; 2], reached: u64) -> u64 {
     // By turns over the narrow lines, where headers trickle in, and over the broad ones, where all comes at once.
-    let way = ways[usize::from(round % 3 != 0)].join(",");
+    let way = ways[usize::from(!round.is_multiple_of(3))].join(",");
     let mut client = start(dir, &["--p2p-peers", &way, "--no-p2p-discovery"]);
     let address = logged(&mut client, "rpc");
     let mut seen = reached;
