@@ -16,8 +16,10 @@ use crate::{
 };
 
 mod audit;
+mod descent;
 
 pub use audit::{Audit, AuditError};
+pub use descent::{Below, DescentError, WrongCheckpoint};
 
 /// Why headers could not be inserted.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -77,6 +79,8 @@ pub struct Chain {
     params: Params,
     store: Store,
     tip: RwLock<Tip>,
+    /// The block that was trusted, in a chain that did not begin at genesis.
+    checkpoint: RwLock<Option<Tip>>,
     head: Mutex<Head>,
 }
 
@@ -100,7 +104,9 @@ impl Chain {
         };
         let header = load(&store, &params, &tip.hash)?.ok_or(StoreError::Missing { row: "header" })?.0;
         let window = window_at(&store, &params, &header)?;
-        Ok(Self { params, store, tip: RwLock::new(tip), head: Mutex::new(Head { header, window }) })
+        let checkpoint = RwLock::new(store.checkpoint()?);
+        let head = Mutex::new(Head { header, window });
+        Ok(Self { params, store, tip: RwLock::new(tip), checkpoint, head })
     }
 
     /// Constants of the network.
@@ -143,6 +149,10 @@ impl Chain {
             (head.header.clone(), self.tip().total_difficulty, head.window.clone())
         } else {
             let parent = load(&self.store, &self.params, &parent_hash)?;
+            // Nothing replaces a block that was trusted.
+            let trusted = self.checkpoint().map(|checkpoint| checkpoint.number);
+            let parent =
+                parent.filter(|(parent, _)| trusted.is_none_or(|trusted| parent.number() >= trusted));
             let (parent, total) = parent.ok_or(InsertError::UnknownParent { parent: parent_hash })?;
             let window = window_at(&self.store, &self.params, &parent)?;
             (parent, total, window)

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, str::FromStr};
 pub use rskj::{NodeConf, define};
 use shared_vendor::config::{Kind, Listen, Setting};
 
-use crate::rlpx::NodeId;
+use crate::{params::Checkpoint, rlpx::NodeId};
 
 shared_vendor::settings! {
     /// Peers, discovery, RPC.
@@ -25,6 +25,9 @@ shared_vendor::settings! {
         rpc_hosts: Vec<String> = ["rpc.allowed-hosts"],
         /// A second address for WebSocket connections, as 127.0.0.1:4445; the first serves them under /websocket.
         ws: Option<Listen> = ["rpc.ws-addr"],
+        /// Where a new database begins: genesis; builtin, a block that this program was built to trust; or the block
+        /// NUMBER:HASH:TOTAL-DIFFICULTY. What lies below it is fetched in the background.
+        checkpoint: Start = ["sync.checkpoint", "genesis"],
         /// Web pages that may ask RPC, as http://example.org.
         rpc_origins: Vec<String> = ["rpc.allowed-origins"],
         /// A full node that is asked for receipts and logs, as http://127.0.0.1:4454; every answer is proven before it is
@@ -65,6 +68,30 @@ impl Setting for Enode {
     fn parse(texts: &[String]) -> Result<Self, String> {
         match texts {
             [text] => text.parse().map_err(|err| format!("{}: {err}", Self::KIND.name)),
+            _ => Err(Self::KIND.name.to_owned()),
+        }
+    }
+}
+
+/// Where a new database begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Everything is verified.
+    Genesis,
+    /// At the block of [`crate::params::Params::checkpoint`].
+    Builtin,
+    /// At this block.
+    At(Checkpoint),
+}
+
+impl Setting for Start {
+    const KIND: Kind = Kind::text("genesis, builtin or NUMBER:HASH:TOTAL-DIFFICULTY");
+
+    fn parse(texts: &[String]) -> Result<Self, String> {
+        match texts {
+            [text] if text == "genesis" => Ok(Self::Genesis),
+            [text] if text == "builtin" => Ok(Self::Builtin),
+            [text] => text.parse().map(Self::At).map_err(|err| format!("{}: {err}", Self::KIND.name)),
             _ => Err(Self::KIND.name.to_owned()),
         }
     }

@@ -2,6 +2,7 @@
 //! sockets, the chain and RPC. No rules and no parsing.
 
 mod bodies;
+mod descent;
 mod dial;
 mod import;
 mod latency;
@@ -13,6 +14,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use shared_vendor::{
     app::{Context, Daemon},
     clock::{Clock, Time},
+    datadir::DataDir,
     exit::{self, Report},
     http::{self, Guard},
     machine::Machine,
@@ -25,8 +27,11 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
+pub use descent::CHECKPOINT_REFUSED;
+
 use self::{
     bodies::{BodyDesk, Out},
+    descent::Desk,
     dial::Dialler,
     import::Done,
     latency::Latencies,
@@ -35,7 +40,7 @@ use self::{
 use crate::{
     chain::Chain,
     codec::{full::decode_full, hash_for_merged_mining},
-    config::Config,
+    config::{Config, Start},
     discovery::{self, Explorer},
     metrics::Metrics,
     net::{
@@ -43,11 +48,11 @@ use crate::{
         score::{Event as ScoreEvent, Scores},
         transport::{self, Command, Connection, Event, Hub},
     },
-    params::{FORK_DETECTION_WINDOW, Params},
+    params::{Checkpoint, FORK_DETECTION_WINDOW, Params},
     rlpx::NodeKey,
     rpc,
     store::StoreError,
-    sync::{Effect, Fault, HeaderSync, Input, serve},
+    sync::{Effect, Fault, HeaderSync, Input, checkpoint, serve},
     types::{BlockHash, BlockNumber, Header, Timestamp},
     verify::{self, finality::Thresholds},
     wire::{
@@ -57,6 +62,14 @@ use crate::{
 };
 
 const KEY_FILE: &str = "keys/node";
+/// What peers did.
+const BANS_FILE: &str = "bans.json";
+/// Nodes to turn to after a restart.
+const PEERS_FILE: &str = "peers.json";
+/// How often the two are written.
+const REMEMBER_EVERY: Duration = Duration::from_secs(60);
+/// Requests in a row that an outbound peer may leave unanswered before another takes its place.
+const SILENCES: u32 = 3;
 const EVENT_QUEUE: usize = 1024;
 /// Our status goes to all peers this often, and at once when the tip moves and nothing is being downloaded.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
@@ -151,9 +164,26 @@ pub async fn start<D: Daemon<Config = Config>>(
     };
     serve_rpc(&ctx, rpc_listener, ws_listener, rpc_context)?;
 
-    let dialler = Dialler::new(&ctx.config.peers, ctx.config.dial, transport::system_random());
+    let remembered = |name: &str| std::fs::read_to_string(ctx.data.join(name)).unwrap_or_default();
+    let scores = Scores::load(&remembered(BANS_FILE), ctx.clock.now(), wall(&*ctx.clock));
+    let known = remembered(PEERS_FILE);
+    let trusted = match ctx.config.checkpoint {
+        Start::Genesis => None,
+        Start::At(checkpoint) => Some(checkpoint),
+        Start::Builtin => Some(params.checkpoint.ok_or_else(|| {
+            Report::new(CHECKPOINT_REFUSED, format!("no checkpoint of {} is built in", params.network))
+                .advice("give one as NUMBER:HASH:TOTAL-DIFFICULTY, or leave `sync.checkpoint` out")
+        })?),
+    };
+    if let Some(trusted) = &trusted {
+        let compared = descent::compare(&chain, trusted).map_err(|err| store_failure(&err))?;
+        compared.map_err(|err| descent::refusal(trusted, &err))?;
+    }
+    let (finished_sender, finished) = mpsc::channel(4);
+    let descent = Desk::new(&chain, trusted, finished_sender).map_err(|err| store_failure(&err))?;
+    let dialler = Dialler::new(&ctx.config.peers, &known, ctx.config.dial, transport::system_random());
     let tip = chain.tip();
-    let machine = HeaderSync::new(BlockId { hash: tip.hash, number: tip.number });
+    let machine = header_sync(&chain);
     let reporter = Reporter::new(&ctx, (tip, tip_time), metrics.clone(), sync_sender, peers_sender);
     let (done_sender, done) = mpsc::channel(4);
     let node = Node {
@@ -167,7 +197,7 @@ pub async fn start<D: Daemon<Config = Config>>(
         forks,
         latencies: Latencies::default(),
         peers: BTreeMap::new(),
-        scores: Scores::default(),
+        scores,
         dialler,
         reporter,
         metrics,
@@ -175,6 +205,13 @@ pub async fn start<D: Daemon<Config = Config>>(
         done: done_sender,
         clock: Arc::clone(&ctx.clock),
         last_status: Time::ZERO,
+        data: Arc::clone(&ctx.data),
+        remembered: ctx.clock.now(),
+        silences: BTreeMap::new(),
+        descent,
+        pin: trusted,
+        heard: BTreeMap::new(),
+        refused: None,
     };
     let listening = Arc::clone(&hub);
     ctx.tasks.spawn_in(Stage::Serve, "peers", |stop| async move {
@@ -185,9 +222,14 @@ pub async fn start<D: Daemon<Config = Config>>(
         let explorer = Explorer::new(key.clone(), p2p, params.network_id, rand::random());
         spawn_discovery(&ctx, &params, explorer, socket, found_sender);
     }
-    ctx.tasks.spawn("node", |stop| node.run(events, found, done, (wanted, orders), stop));
+    ctx.tasks.spawn("node", |stop| node.run(events, found, (done, finished), (wanted, orders), stop));
     ctx.announce(&key.id().to_string(), "cookie for what changes peers, none for reading", tip.number.0);
     Ok(())
+}
+
+/// The time of day since 1970.
+fn wall(clock: &dyn Clock) -> Duration {
+    Duration::from_secs(clock.wall().as_secs())
 }
 
 fn exit_io(key: &str, err: &std::io::Error) -> Report {
@@ -277,6 +319,13 @@ async fn resolve(names: Vec<String>) -> Vec<SocketAddr> {
     addresses
 }
 
+/// The download of new headers, from the tip on.
+fn header_sync(chain: &Chain) -> HeaderSync {
+    let tip = chain.tip();
+    let floor = chain.checkpoint().map(|checkpoint| checkpoint.number).unwrap_or_default();
+    HeaderSync::new(BlockId { hash: tip.hash, number: tip.number }).with_floor(floor)
+}
+
 /// Our best block as peers are told, and its time.
 fn best_status(chain: &Chain) -> (Status, Timestamp) {
     let tip = chain.tip();
@@ -308,6 +357,19 @@ struct Node {
     done: mpsc::Sender<Done>,
     clock: Arc<dyn Clock>,
     last_status: Time,
+    data: Arc<DataDir>,
+    /// When records and known nodes were written.
+    remembered: Time,
+    /// Requests in a row that peers have left unanswered.
+    silences: BTreeMap<u64, u32>,
+    /// What lies below a checkpoint, while some of it is missing.
+    descent: Option<Desk>,
+    /// The checkpoint of the configuration, until the chain has come to it.
+    pin: Option<Checkpoint>,
+    /// The newest block that each peer has told of.
+    heard: BTreeMap<u64, BlockId>,
+    /// Why the node cannot go on.
+    refused: Option<Report>,
 }
 
 impl Node {
@@ -315,17 +377,23 @@ impl Node {
         mut self,
         mut events: mpsc::Receiver<Event>,
         mut found: mpsc::Receiver<discovery::udp::Event>,
-        mut done: mpsc::Receiver<Done>,
+        (mut done, mut finished): (mpsc::Receiver<Done>, mpsc::Receiver<descent::Finished>),
         (mut wanted, mut orders): (mpsc::Receiver<rpc::BodyRequest>, mpsc::Receiver<rpc::Order>),
         stop: Stop,
     ) -> Result<(), Report> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let descends = self.descent.as_ref().and_then(Desk::deadline);
             tokio::select! {
                 () = stop.wait() => return self.close().await,
+                () = transport::sleep_until(&*self.clock, descends) => {
+                    let busy = self.sync.progress().busy;
+                    self.on_descent(checkpoint::Input::Busy(busy));
+                }
                 Some(event) = events.recv() => self.on_event(event),
                 Some(done) = done.recv() => self.on_done(done)?,
+                Some(finished) = finished.recv() => self.on_descended(finished)?,
                 Some(event) = found.recv() => self.on_discovery(event),
                 Some(request) = wanted.recv() => {
                     let outs = self.bodies.want(self.clock.now(), request);
@@ -333,6 +401,9 @@ impl Node {
                 }
                 Some(order) = orders.recv() => self.on_order(order),
                 _ = tick.tick() => self.on_tick(),
+            }
+            if let Some(refusal) = self.refused.take() {
+                return Err(refusal);
             }
         }
     }
@@ -385,7 +456,8 @@ impl Node {
     }
 
     /// The last import has ended before the store closes.
-    async fn close(self) -> Result<(), Report> {
+    async fn close(mut self) -> Result<(), Report> {
+        let _ = self.remember(self.clock.now()).await;
         let chain = Arc::clone(&self.chain);
         let flushed = tokio::task::spawn_blocking(move || chain.store().flush()).await;
         match flushed {
@@ -405,11 +477,21 @@ impl Node {
                 let direction = if peer.inbound { "in" } else { "out" };
                 let client = shared_vendor::exit::escape(&peer.client);
                 tracing::info!(target: "net", peer = peer.remote.short(), address = %peer.address, direction, client, "peer connected");
-                self.dialler.connected(&peer.remote);
+                let outbound = self.hub.count(false);
+                if self.dialler.connected(now, &peer.remote, outbound) {
+                    let _ = peer.commands.try_send(Command::Close(Reason::REQUESTED));
+                    return;
+                }
                 self.peers.insert(peer.key, peer.clone());
                 self.step(Input::PeerReady(peer.key));
             }
-            Event::Message(key, message) => self.on_message(key, message),
+            Event::Message(key, message) => {
+                self.silences.remove(&key);
+                self.on_message(key, message);
+            }
+            Event::Latency(key, latency) => {
+                self.latencies.measured(key, latency);
+            }
             Event::Score(remote, address, event) => self.score(remote, address, event),
             Event::Closed { key, remote, was_ready, reason, .. } => {
                 if let Some(remote) = remote {
@@ -417,7 +499,10 @@ impl Node {
                 }
                 if was_ready {
                     self.reporter.disconnected(reason);
+                    self.silences.remove(&key);
                     self.peers.remove(&key);
+                    self.heard.remove(&key);
+                    self.on_descent(checkpoint::Input::PeerGone(key));
                     self.latencies.gone(key);
                     self.step(Input::PeerGone(key));
                     self.on_body(bodies::Input::PeerGone(key));
@@ -442,23 +527,35 @@ impl Node {
                 {
                     let block = BlockId { hash: header.hash(), number: header.number() };
                     self.watch_forks(&header);
-                    self.on_body(bodies::Input::Announced(key, block.number));
+                    self.on_heard(key, block);
                     self.step(Input::Announced(key, block));
                 }
             }
             body @ Message::BodyResponse { .. } => self.on_body(bodies::Input::Message(key, body)),
             other => {
                 let best = match &other {
-                    Message::Status(status) => Some(status.best.number),
-                    Message::NewBlockHashes(blocks) => blocks.iter().map(|block| block.number).max(),
+                    Message::Status(status) => Some(status.best),
+                    Message::NewBlockHashes(blocks) => {
+                        blocks.iter().copied().max_by_key(|block| block.number)
+                    }
                     _ => None,
                 };
-                if let Some(number) = best {
-                    self.on_body(bodies::Input::Announced(key, number));
+                if let Some(block) = best {
+                    self.on_heard(key, block);
+                }
+                if matches!(other, Message::BlockHashResponse { .. } | Message::HeadersResponse { .. }) {
+                    self.on_descent(checkpoint::Input::Message(key, other.clone()));
                 }
                 self.step(Input::Message(key, other));
             }
         }
+    }
+
+    /// A peer has told of a block.
+    fn on_heard(&mut self, key: u64, block: BlockId) {
+        self.heard.insert(key, block);
+        self.on_body(bodies::Input::Announced(key, block.number));
+        self.on_descent(checkpoint::Input::Announced(key, block.number));
     }
 
     fn on_body(&mut self, input: bodies::Input) {
@@ -522,6 +619,9 @@ impl Node {
         if now.since(self.last_status) >= STATUS_EVERY {
             self.tell_status(now);
         }
+        if now.since(self.remembered) >= REMEMBER_EVERY {
+            drop(self.remember(now));
+        }
         if !self.sync.progress().busy && !self.finality.is_of(&self.best.borrow().best.hash) {
             let (finality, blocks) = (Arc::clone(&self.finality), Arc::clone(&self.blocks));
             drop(tokio::task::spawn_blocking(move || finality.settled(&*blocks)));
@@ -535,6 +635,20 @@ impl Node {
             traffic: &self.hub.traffic,
         };
         self.reporter.tick(now, self.sync.progress(), &observed);
+    }
+
+    /// Writes what is known of other nodes. Losing it costs time, nothing else.
+    fn remember(&mut self, now: Time) -> tokio::task::JoinHandle<()> {
+        self.remembered = now;
+        let (bans, peers) = (self.scores.save(now, wall(&*self.clock)), self.dialler.save());
+        let data = Arc::clone(&self.data);
+        tokio::task::spawn_blocking(move || {
+            for (name, text) in [(BANS_FILE, bans), (PEERS_FILE, peers)] {
+                if let Err(report) = data.write(name, text.as_bytes()) {
+                    tracing::warn!(target: "net", name, error = %report, "known nodes cannot be written");
+                }
+            }
+        })
     }
 
     fn tell_status(&mut self, now: Time) {
@@ -562,6 +676,12 @@ impl Node {
             self.best.send_replace(best);
             self.reporter.tip_changed(tip, time);
             self.step(Input::Tip(BlockId { hash: tip.hash, number: tip.number }));
+            if let Some(pin) = self.pin.filter(|pin| pin.number <= tip.number) {
+                match descent::compare(&self.chain, &pin).map_err(|err| (self.store_failure)(&err))? {
+                    Ok(()) => self.pin = None,
+                    Err(err) => self.refuse(&err),
+                }
+            }
         }
         self.step(Input::Imported { job, result });
         if changed && !self.sync.progress().busy {
@@ -572,6 +692,9 @@ impl Node {
 
     /// Feeds the sync machine and carries out what it wants, until it wants nothing more.
     fn step(&mut self, input: Input) {
+        if self.descent.as_ref().is_some_and(Desk::is_holding) {
+            return;
+        }
         let now = self.clock.now();
         let mut inputs = vec![input];
         while let Some(input) = inputs.pop() {
@@ -620,6 +743,13 @@ impl Node {
         tracing::warn!(target: "sync", peer = peer.remote.short(), fault = name, "peer failed us");
         self.reporter.rejected(name);
         self.score(peer.remote, peer.address.ip().to_canonical(), event);
+        if fault == Fault::Timeout {
+            let silences = self.silences.entry(key).or_default();
+            *silences = silences.saturating_add(1);
+            if *silences >= SILENCES && !peer.inbound {
+                let _ = peer.commands.try_send(Command::Close(Reason::USELESS_PEER));
+            }
+        }
     }
 
     /// Remembers what a peer did, and parts from it when that bans it.
@@ -629,6 +759,8 @@ impl Node {
         self.scores.record(now, remote, address, event);
         if !before && self.scores.is_banned(now, Some(&remote), address) {
             self.reporter.banned(event);
+            // Written with the next tick.
+            self.remembered = Time::ZERO;
             for peer in self.peers.values().filter(|peer| peer.remote == remote) {
                 let _ = peer.commands.try_send(Command::Close(Reason::USELESS_PEER));
             }

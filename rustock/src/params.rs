@@ -138,8 +138,48 @@ pub struct Params {
     pub max_future_seconds: Option<u64>,
     /// When rule changes begin.
     pub activations: Activations,
+    /// A block that this program was built to trust, for those who do not start at genesis.
+    pub checkpoint: Option<Checkpoint>,
     /// The block at height 0; `None` for the development network, whose genesis state root is not published.
     pub genesis: Option<Genesis>,
+}
+
+/// A block that is trusted to be on the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its height.
+    pub number: BlockNumber,
+    /// Its hash.
+    pub hash: BlockHash,
+    /// Difficulties of all blocks up to it, uncles included: `totalDifficulty` in an answer of a full node.
+    pub total_difficulty: Difficulty,
+}
+
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.number, self.hash, self.total_difficulty)
+    }
+}
+
+impl std::str::FromStr for Checkpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let form = "it is not of the form NUMBER:HASH:TOTAL-DIFFICULTY";
+        let [number, hash, total] = text.split(':').collect::<Vec<_>>()[..] else {
+            return Err(form.to_owned());
+        };
+        let total = total.parse().map_err(|_| format!("`{total}` is not a sum of difficulties"))?;
+        let number = number.parse().map_err(|_| format!("`{number}` is not a height"))?;
+        if number == 0 {
+            return Err("genesis needs no checkpoint".to_owned());
+        }
+        Ok(Self {
+            number: BlockNumber(number),
+            hash: hash.parse().map_err(|_| format!("`{hash}` is not a hash"))?,
+            total_difficulty: Difficulty(total),
+        })
+    }
 }
 
 /// What is particular to the genesis header of a network. Its other fields are the same in all of them.
@@ -217,6 +257,7 @@ impl Params {
                 rskip351: None,
                 rskip535: None,
             },
+            checkpoint: Some(MAINNET_CHECKPOINT),
             genesis: Some(MAINNET_GENESIS),
         }
     }
@@ -247,6 +288,7 @@ impl Params {
                 rskip351: Some(7_139_600),
                 rskip535: Some(7_604_200),
             },
+            checkpoint: Some(TESTNET_CHECKPOINT),
             genesis: Some(TESTNET_GENESIS),
         }
     }
@@ -259,6 +301,7 @@ impl Params {
             network: Network::Testnet2,
             chain_id: 34,
             bootstrap_nodes: &[],
+            checkpoint: None,
             activations: Activations {
                 rskip144: None,
                 rskip351: None,
@@ -295,6 +338,7 @@ impl Params {
                 rskip351: Some(1),
                 rskip535: Some(1),
             },
+            checkpoint: None,
             genesis: Some(REGTEST_GENESIS),
         }
     }
@@ -319,6 +363,7 @@ impl Params {
                 rskip535: None,
                 ..testnet.activations
             },
+            checkpoint: None,
             genesis: None,
             ..testnet
         }
@@ -429,6 +474,18 @@ const fn digit(character: u8) -> u8 {
         _ => character - b'a' + 10,
     }
 }
+
+const MAINNET_CHECKPOINT: Checkpoint = Checkpoint {
+    number: BlockNumber(9_000_000),
+    hash: BlockHash(hash("8504f9b1d5adb7dbd560165fdabc089c9f680831b68175ef300292559fe9c9cb")),
+    total_difficulty: Difficulty(ruint::uint!(0xb96d_8d42_7b3a_1861_8a1b_8f75_U256)),
+};
+
+const TESTNET_CHECKPOINT: Checkpoint = Checkpoint {
+    number: BlockNumber(1_068_051),
+    hash: BlockHash(hash("18b22e46ae153fd7bde0828db09d2dd7158f82d649f9c85ababa9ea1ca6e6f68")),
+    total_difficulty: Difficulty(ruint::uint!(0x2_c19d_70a7_f1e2_84bb_U256)),
+};
 
 const MAINNET_GENESIS: Genesis = Genesis {
     hash: BlockHash(hash("f88529d4ab262c0f4d042e9d8d3f2472848eaafe1a9b7213f57617eb40a9f9e0")),

@@ -148,8 +148,14 @@ pub const HIDDEN_FORK: Code = Code {
 };
 
 /// All of the above.
-pub const CODES: &[Code] =
-    &[DATABASE_DAMAGED, DATABASE_FAILED, HEADER_REFUSED, HEADER_NOT_LINKED, HIDDEN_FORK];
+pub const CODES: &[Code] = &[
+    DATABASE_DAMAGED,
+    DATABASE_FAILED,
+    HEADER_REFUSED,
+    HEADER_NOT_LINKED,
+    HIDDEN_FORK,
+    node::CHECKPOINT_REFUSED,
+];
 
 /// rustock's own verbs.
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,7 @@ use shared_vendor::{
 
 use crate::{
     net::score::Event,
-    rlpx::{Message as Frame, NodeId},
+    rlpx::{Message as Frame, NodeId, snappy},
     types::BlockHash,
     wire::{
         p2p::{self, Hello, Reason},
@@ -22,8 +22,8 @@ use crate::{
 
 /// Time for Hello and chain status after the encrypted handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Quiet time after which we ask whether the peer is alive.
-const PING_AFTER: Duration = Duration::from_secs(20);
+/// How often we ask whether the peer is alive, and measure how long it takes to say so.
+const PING_EVERY: Duration = Duration::from_secs(20);
 /// Quiet time after which it is not.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// rskj drops what comes above 1,000 messages in a clock minute: 100 at once and 13 a second make at most 880.
@@ -90,6 +90,8 @@ pub enum Effect {
     Deliver(rsk::Message),
     /// Remember this of the peer.
     Score(Event),
+    /// So long took the answer to a ping.
+    Latency(Duration),
     /// Close the socket after what was sent before.
     End(End),
 }
@@ -122,7 +124,10 @@ pub struct Peer {
     ours: (ChainStatus, Status),
     phase: Phase,
     heard: Time,
-    pinged: bool,
+    /// When the last ping went out, and whether it is answered.
+    pinged: (Time, bool),
+    /// Both ends pack their messages.
+    packed: bool,
     sent: TokenBucket,
     received: TokenBucket,
     queue: std::collections::VecDeque<rsk::Message>,
@@ -163,7 +168,8 @@ impl Peer {
             ours: (status, best),
             phase: Phase::Hello { until: now.after(HANDSHAKE_TIMEOUT), initiator },
             heard: now,
-            pinged: false,
+            pinged: (now, true),
+            packed: false,
             sent: TokenBucket::new(SENT_BURST, SENT_PER_SECOND, start),
             received: TokenBucket::new(RECEIVED_BURST, RECEIVED_PER_SECOND, start),
             queue: std::collections::VecDeque::new(),
@@ -182,7 +188,9 @@ impl Peer {
         let hello = Hello {
             version: p2p::P2P_VERSION,
             client: self.local.client.clone(),
-            capabilities: vec![(name.to_owned(), version)],
+            capabilities: [(name, version), p2p::PACKED_CAPABILITY]
+                .map(|(name, version)| (name.to_owned(), version))
+                .to_vec(),
             port: self.local.port.into(),
             id: self.local.id,
         };
@@ -191,7 +199,6 @@ impl Peer {
 
     fn on_frame(&mut self, now: Time, frame: &Frame, out: &mut Vec<Effect>) {
         self.heard = now;
-        self.pinged = false;
         if !self.received.take(1, now.since(Time::ZERO)) {
             self.end(Reason::USELESS_PEER, out);
             return;
@@ -216,6 +223,13 @@ impl Peer {
             (p2p::code::HELLO, _) => self.end(Reason::BAD_PROTOCOL, out),
             (p2p::code::PING, _) => {
                 out.push(Effect::Send { code: p2p::code::PONG, payload: p2p::EMPTY_LIST.to_vec() });
+            }
+            (p2p::code::PONG, Phase::Running) => {
+                let (at, answered) = self.pinged;
+                if !answered {
+                    self.pinged = (at, true);
+                    out.push(Effect::Latency(now.since(at)));
+                }
             }
             (p2p::code::PONG | p2p::code::GET_PEERS | p2p::code::PEERS, _) => {}
             (rsk::CHAIN_STATUS, Phase::Status { client, .. }) => {
@@ -244,11 +258,12 @@ impl Peer {
         if !initiator {
             self.send_hello(out);
         }
+        self.packed = hello.packs();
         out.push(Effect::Score(Event::SuccessfulHandshake));
         let (chain, best) = &self.ours;
         out.push(Effect::Send { code: rsk::CHAIN_STATUS, payload: chain.encode() });
         let best = rsk::Message::Status(*best);
-        out.push(Effect::Send { code: rsk::RSK_MESSAGE, payload: best.encode() });
+        self.send(&best, out);
         self.phase = Phase::Status { until: now.after(HANDSHAKE_TIMEOUT), client: hello.client };
     }
 
@@ -277,13 +292,25 @@ impl Peer {
     }
 
     fn on_message(&mut self, payload: &[u8], out: &mut Vec<Effect>) {
-        match rsk::Message::decode(&Bytes::copy_from_slice(payload)) {
-            Ok(message) => out.push(Effect::Deliver(message)),
-            Err(_) => {
+        let payload = if self.packed {
+            snappy::decompress(payload).map(Bytes::from).ok()
+        } else {
+            Some(Bytes::copy_from_slice(payload))
+        };
+        match payload.and_then(|payload| rsk::Message::decode(&payload).ok()) {
+            Some(message) => out.push(Effect::Deliver(message)),
+            None => {
                 out.push(Effect::Score(Event::InvalidMessage));
                 self.end(Reason::BAD_PROTOCOL, out);
             }
         }
+    }
+
+    fn send(&self, message: &rsk::Message, out: &mut Vec<Effect>) {
+        let payload = message.encode();
+        // Nothing we send is near the length that cannot be packed.
+        let payload = if self.packed { snappy::compress(&payload).unwrap_or_default() } else { payload };
+        out.push(Effect::Send { code: rsk::RSK_MESSAGE, payload });
     }
 
     /// Sends what waits, as fast as the peer takes it.
@@ -291,13 +318,14 @@ impl Peer {
         if self.phase != Phase::Running {
             return;
         }
-        while let Some(message) = self.queue.front() {
+        while !self.queue.is_empty() {
             if !self.sent.take(1, now.since(Time::ZERO)) {
                 self.next_send = now.after(Duration::from_secs(1) / SENT_PER_SECOND);
                 return;
             }
-            out.push(Effect::Send { code: rsk::RSK_MESSAGE, payload: message.encode() });
-            self.queue.pop_front();
+            if let Some(message) = self.queue.pop_front() {
+                self.send(&message, out);
+            }
         }
         self.next_send = Time::ZERO;
     }
@@ -309,8 +337,8 @@ impl Peer {
                 self.end(Reason::USELESS_PEER, out);
             }
             Phase::Running if now.since(self.heard) >= SILENCE_LIMIT => self.end(Reason::PING_TIMEOUT, out),
-            Phase::Running if !self.pinged && now.since(self.heard) >= PING_AFTER => {
-                self.pinged = true;
+            Phase::Running if now.since(self.pinged.0) >= PING_EVERY => {
+                self.pinged = (now, false);
                 out.push(Effect::Send { code: p2p::code::PING, payload: p2p::EMPTY_LIST.to_vec() });
             }
             _ => {}
@@ -345,8 +373,8 @@ impl Machine for Peer {
         match &self.phase {
             Phase::Hello { until, .. } | Phase::Status { until, .. } => Some(*until),
             Phase::Running => {
-                let quiet = self.heard.after(if self.pinged { SILENCE_LIMIT } else { PING_AFTER });
-                Some(if self.queue.is_empty() { quiet } else { quiet.min(self.next_send) })
+                let due = self.heard.after(SILENCE_LIMIT).min(self.pinged.0.after(PING_EVERY));
+                Some(if self.queue.is_empty() { due } else { due.min(self.next_send) })
             }
             Phase::Over => None,
         }
@@ -446,9 +474,80 @@ mod tests {
         let ping = peer.deadline().unwrap();
         peer.step(ping, Input::Tick, &mut out);
         assert!(matches!(out.pop(), Some(Effect::Send { code: p2p::code::PING, .. })));
-        peer.step(peer.deadline().unwrap(), Input::Tick, &mut out);
+        while !matches!(out.last(), Some(Effect::End(_))) {
+            peer.step(peer.deadline().unwrap(), Input::Tick, &mut out);
+        }
         assert!(matches!(out.pop(), Some(Effect::End(End::Ours(Reason::PING_TIMEOUT)))));
         assert_eq!(peer.deadline(), None);
+    }
+
+    #[test]
+    fn the_way_of_a_ping_is_measured() {
+        let mut pair = Pair::new(local(1, 7771), local(2, 7771));
+        let ping = pair.ends[0].deadline().unwrap();
+        let mut out = Vec::new();
+        pair.ends[0].step(ping, Input::Tick, &mut out);
+        let pong = Frame { code: p2p::code::PONG, payload: p2p::EMPTY_LIST.to_vec() };
+        for _ in 0..2 {
+            let now = ping.after(Duration::from_millis(70));
+            pair.ends[0].step(now, Input::Received(pong.clone()), &mut out);
+        }
+        let measured = out.iter().filter_map(|effect| match effect {
+            Effect::Latency(latency) => Some(latency.as_millis()),
+            _ => None,
+        });
+        assert_eq!(measured.collect::<Vec<_>>(), [70]);
+    }
+
+    #[test]
+    fn messages_are_packed_only_where_both_ends_say_that_they_can() {
+        let header = crate::codec::rlp::encode_list(|list| {
+            list.string(&[0; 10_000]);
+        });
+        let zeros = rsk::Message::HeadersResponse { id: 1, headers: vec![header.into()] };
+        let mut pair = Pair::new(local(1, 7771), local(2, 7771));
+        pair.step(Time::from_millis(2), 0, Input::Send(zeros.clone()));
+        assert!(matches!(pair.seen[1].last(), Some(Effect::Deliver(message)) if *message == zeros));
+        let mut out = Vec::new();
+        pair.ends[0].step(Time::from_millis(3), Input::Send(zeros.clone()), &mut out);
+        let Some(Effect::Send { payload, .. }) = out.pop() else { panic!("nothing is sent") };
+        assert!(payload.len() < 1000, "{}", payload.len());
+
+        // A reference node says nothing of packing, and gets what it can read.
+        let (ours, theirs) = (local(1, 7771), local(2, 7771));
+        let mut peer = Peer::start(Time::ZERO, ours, theirs.id, false, best(), &mut out);
+        let capabilities = vec![("rsk".to_owned(), 62), ("snap".to_owned(), 1)];
+        let hello = Hello { version: 4, client: "rskj".into(), capabilities, port: 1, id: theirs.id };
+        let status = ChainStatus {
+            version: 62,
+            network_id: 7771,
+            total_difficulty: crate::types::Difficulty::from_u64(1),
+            best: BlockHash([1; 32]),
+            genesis: theirs.genesis,
+        };
+        for (code, payload) in [
+            (p2p::code::HELLO, hello.encode()),
+            (rsk::CHAIN_STATUS, status.encode()),
+            (rsk::RSK_MESSAGE, zeros.encode()),
+        ] {
+            peer.step(Time::from_millis(1), Input::Received(Frame { code, payload }), &mut out);
+        }
+        assert!(matches!(out.last(), Some(Effect::Deliver(message)) if *message == zeros));
+        peer.step(Time::from_millis(3), Input::Send(zeros.clone()), &mut out);
+        assert!(matches!(out.pop(), Some(Effect::Send { payload, .. }) if payload == zeros.encode()));
+    }
+
+    #[test]
+    fn what_does_not_unpack_is_an_offence() {
+        // The first says that it unpacks to 4 GiB.
+        for payload in [vec![0xff, 0xff, 0xff, 0xff, 0x0f, 0], vec![9, 0, 0], vec![]] {
+            let mut pair = Pair::new(local(1, 7771), local(2, 7771));
+            let mut out = Vec::new();
+            let frame = Frame { code: rsk::RSK_MESSAGE, payload };
+            pair.ends[0].step(Time::from_millis(5), Input::Received(frame), &mut out);
+            assert!(matches!(out.first(), Some(Effect::Score(Event::InvalidMessage))));
+            assert!(matches!(out.last(), Some(Effect::End(End::Ours(Reason::BAD_PROTOCOL)))));
+        }
     }
 
     #[test]

@@ -4,11 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use shared_vendor::clock::Time;
 
 use crate::rlpx::NodeId;
@@ -21,50 +22,55 @@ const INCREMENT_PERCENT: u32 = 10;
 /// An address may be shared by innocents, so it is never banned for longer.
 const LONGEST_FOR_ADDRESS: Duration = Duration::from_secs(6_000 * 60);
 const LONGEST_FOR_NODE: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// A record without a punishment is forgotten after so much quiet.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// What a peer did, by the reference's names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Event {
+    InvalidBlock,
     ValidBlock,
+    InvalidTransaction,
+    ValidTransaction,
     FailedHandshake,
     SuccessfulHandshake,
     InvalidNetwork,
     IncompatibleProtocol,
     UnexpectedGenesis,
     Disconnection,
+    RepeatedMessage,
     InvalidMessage,
+    UnexpectedMessage,
     TimeoutMessage,
     InvalidHeader,
 }
 
 impl Event {
-    const ALL: [Self; 10] = [
-        Self::ValidBlock,
-        Self::FailedHandshake,
-        Self::SuccessfulHandshake,
-        Self::InvalidNetwork,
-        Self::IncompatibleProtocol,
-        Self::UnexpectedGenesis,
-        Self::Disconnection,
-        Self::InvalidMessage,
-        Self::TimeoutMessage,
-        Self::InvalidHeader,
-    ];
-
     fn change(self) -> Change {
         match self {
-            Self::InvalidMessage | Self::InvalidHeader | Self::InvalidNetwork => Change::Offence,
-            Self::FailedHandshake | Self::SuccessfulHandshake | Self::TimeoutMessage => Change::None,
-            Self::ValidBlock | Self::IncompatibleProtocol | Self::UnexpectedGenesis | Self::Disconnection => {
-                Change::Credit
-            }
+            Self::InvalidBlock
+            | Self::InvalidTransaction
+            | Self::InvalidMessage
+            | Self::InvalidHeader
+            | Self::InvalidNetwork => Change::Offence,
+            Self::FailedHandshake
+            | Self::SuccessfulHandshake
+            | Self::RepeatedMessage
+            | Self::UnexpectedMessage
+            | Self::TimeoutMessage => Change::None,
+            Self::ValidBlock
+            | Self::ValidTransaction
+            | Self::IncompatibleProtocol
+            | Self::UnexpectedGenesis
+            | Self::Disconnection => Change::Credit,
         }
     }
 
     /// One such event ends the reputation.
     fn is_banned_at_once(self) -> bool {
-        matches!(self, Self::InvalidMessage | Self::InvalidHeader)
+        matches!(self, Self::InvalidBlock | Self::InvalidMessage | Self::InvalidHeader)
     }
 }
 
@@ -75,7 +81,7 @@ enum Change {
 }
 
 /// The record of one node or address.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
     /// Above zero for good conduct, below for offences.
     pub score: i32,
@@ -83,7 +89,8 @@ pub struct Record {
     pub punishments: u32,
     /// Until when nobody talks to it.
     pub banned_until: Option<Time>,
-    events: [u32; Event::ALL.len()],
+    /// What it did since the last punishment ended, and how often.
+    events: BTreeMap<Event, u32>,
     touched: Time,
 }
 
@@ -91,14 +98,13 @@ impl Record {
     /// How often an event was seen since the last punishment ended.
     #[must_use]
     pub fn count(&self, event: Event) -> u32 {
-        Event::ALL.iter().zip(self.events).find(|(one, _)| **one == event).map_or(0, |(_, count)| count)
+        self.events.get(&event).copied().unwrap_or_default()
     }
 
     fn add(&mut self, now: Time, event: Event, longest: Duration) {
         self.touched = now;
-        for (_, count) in Event::ALL.iter().zip(&mut self.events).filter(|(one, _)| **one == event) {
-            *count = count.saturating_add(1);
-        }
+        let count = self.events.entry(event).or_default();
+        *count = count.saturating_add(1);
         match event.change() {
             Change::Offence => self.score = self.score.min(0).saturating_sub(1),
             Change::Credit if self.score >= 0 => self.score = self.score.saturating_add(1),
@@ -112,16 +118,18 @@ impl Record {
         }
     }
 
-    fn is_banned(&self, now: Time) -> bool {
+    /// True while it serves a punishment.
+    #[must_use]
+    pub fn is_banned(&self, now: Time) -> bool {
         self.banned_until.is_some_and(|until| now < until)
     }
 
-    /// When a punishment has been served, the counters start again.
+    /// When a punishment has been served, the counters start again; the number of punishments stays.
     fn forgive(&mut self, now: Time) {
         if self.banned_until.is_some_and(|until| until <= now) {
             self.banned_until = None;
             self.score = 0;
-            self.events = Default::default();
+            self.events.clear();
         }
     }
 }
@@ -132,15 +140,6 @@ fn punishment(previous: u32) -> Duration {
         length = length.saturating_add(length / 100 * INCREMENT_PERCENT);
     }
     length
-}
-
-/// All records.
-#[derive(Debug, Default)]
-pub struct Scores {
-    nodes: BTreeMap<NodeId, Record>,
-    addresses: BTreeMap<IpAddr, Record>,
-    /// Banned by hand, until they are unbanned.
-    blocks: BTreeSet<Block>,
 }
 
 /// Addresses that share their first bits.
@@ -156,6 +155,21 @@ pub struct Block {
 pub struct ParseBlockError;
 
 impl Block {
+    /// The neighbourhood that one operator is taken to hold: a /16, or a /32 of version 6.
+    #[must_use]
+    pub fn neighbourhood(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => {
+                let first = Ipv4Addr::from_bits(address.to_bits() & 0xffff_0000);
+                Self { address: first.into(), bits: 16 }
+            }
+            IpAddr::V6(address) => {
+                let first = Ipv6Addr::from_bits(address.to_bits() >> 96 << 96);
+                Self { address: first.into(), bits: 32 }
+            }
+        }
+    }
+
     fn holds(&self, address: IpAddr) -> bool {
         let (ours, theirs, width) = match (self.address, address) {
             (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
@@ -190,6 +204,15 @@ impl fmt::Display for Block {
     }
 }
 
+/// All records.
+#[derive(Debug, Default)]
+pub struct Scores {
+    nodes: BTreeMap<NodeId, Record>,
+    addresses: BTreeMap<IpAddr, Record>,
+    /// Banned by hand, until they are unbanned.
+    banned: BTreeSet<Block>,
+}
+
 impl Scores {
     /// Adds an event to the records of a node and of its address. Loopback addresses have no record: everything on
     /// this machine shares them.
@@ -202,10 +225,10 @@ impl Scores {
         }
     }
 
-    /// True while the node or the address serves a punishment.
+    /// True while the node or the address serves a punishment, or the operator has banned the address.
     pub fn is_banned(&mut self, now: Time, node: Option<&NodeId>, address: IpAddr) -> bool {
         let of_node = node.and_then(|node| self.nodes.get_mut(node));
-        let mut banned = self.blocks.iter().any(|block| block.holds(address));
+        let mut banned = self.banned.iter().any(|block| block.holds(address));
         for record in of_node.into_iter().chain(self.addresses.get_mut(&address)) {
             record.forgive(now);
             banned |= record.is_banned(now);
@@ -213,24 +236,29 @@ impl Scores {
         banned
     }
 
-    /// Bans addresses by hand.
+    /// Bans an address or a block of addresses until it is taken back.
     pub fn ban(&mut self, block: Block) {
-        self.blocks.insert(block);
+        self.banned.insert(block);
     }
 
-    /// Takes a ban by hand back.
+    /// Takes a ban back.
     pub fn unban(&mut self, block: &Block) {
-        self.blocks.remove(block);
+        self.banned.remove(block);
     }
 
     /// What is banned by hand.
     pub fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.blocks.iter()
+        self.banned.iter()
     }
 
-    /// Forgets what an address did.
-    pub fn clear_address(&mut self, address: &IpAddr) {
-        self.addresses.remove(address);
+    /// The records of nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = (&NodeId, &Record)> {
+        self.nodes.iter()
+    }
+
+    /// The records of addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = (&IpAddr, &Record)> {
+        self.addresses.iter()
     }
 
     /// Forgets what a node did.
@@ -238,21 +266,92 @@ impl Scores {
         self.nodes.remove(node);
     }
 
-    /// All nodes with a record.
-    pub fn nodes(&self) -> impl Iterator<Item = (&NodeId, &Record)> {
-        self.nodes.iter()
-    }
-
-    /// All addresses with a record.
-    pub fn addresses(&self) -> impl Iterator<Item = (&IpAddr, &Record)> {
-        self.addresses.iter()
+    /// Forgets what an address did.
+    pub fn clear_address(&mut self, address: &IpAddr) {
+        self.addresses.remove(address);
     }
 
     /// The record of a node.
     #[must_use]
     pub fn of(&self, node: &NodeId) -> Record {
-        self.nodes.get(node).copied().unwrap_or_default()
+        self.nodes.get(node).cloned().unwrap_or_default()
     }
+
+    /// What is to be kept over a restart, as text. `wall` is the time of day.
+    #[must_use]
+    pub fn save(&self, now: Time, wall: Duration) -> String {
+        let line = |name: String, record: &Record| Line {
+            name,
+            score: record.score,
+            punishments: record.punishments,
+            banned_until: record.banned_until.map(|until| wall.saturating_add(until.since(now)).as_secs()),
+            touched: wall.saturating_sub(now.since(record.touched)).as_secs(),
+            events: record.events.clone(),
+        };
+        let kept = Kept {
+            nodes: self.nodes.iter().map(|(id, record)| line(id.to_string(), record)).collect(),
+            addresses: self
+                .addresses
+                .iter()
+                .map(|(address, record)| line(address.to_string(), record))
+                .collect(),
+            banned: self.banned.iter().map(ToString::to_string).collect(),
+        };
+        serde_json::to_string_pretty(&kept).unwrap_or_default()
+    }
+
+    /// Reads what [`Scores::save`] wrote. Punishments that have ended in between are over, records that were quiet for
+    /// a week are forgotten, and what cannot be read is left out.
+    #[must_use]
+    pub fn load(text: &str, now: Time, wall: Duration) -> Self {
+        let kept: Kept = serde_json::from_str(text).unwrap_or_default();
+        let record = |line: Line| {
+            let quiet = wall.saturating_sub(Duration::from_secs(line.touched));
+            let mut record = Record {
+                score: line.score,
+                punishments: line.punishments,
+                banned_until: line
+                    .banned_until
+                    .map(|until| now.after(Duration::from_secs(until).saturating_sub(wall))),
+                events: line.events,
+                touched: Time::ZERO.after(now.since(Time::ZERO).saturating_sub(quiet)),
+            };
+            record.forgive(now);
+            (record.banned_until.is_some() || quiet < KEPT).then_some(record)
+        };
+        let mut scores = Self::default();
+        for mut line in kept.nodes.into_iter().take(REMEMBERED) {
+            if let (Ok(id), Some(record)) = (std::mem::take(&mut line.name).parse(), record(line)) {
+                scores.nodes.insert(id, record);
+            }
+        }
+        for mut line in kept.addresses.into_iter().take(REMEMBERED) {
+            if let (Ok(address), Some(record)) = (std::mem::take(&mut line.name).parse(), record(line)) {
+                scores.addresses.insert(address, record);
+            }
+        }
+        scores.banned = kept.banned.iter().filter_map(|block| block.parse().ok()).collect();
+        scores
+    }
+}
+
+/// The file of records. Times are seconds since 1970.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Kept {
+    nodes: Vec<Line>,
+    addresses: Vec<Line>,
+    banned: Vec<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    name: String,
+    score: i32,
+    punishments: u32,
+    banned_until: Option<u64>,
+    touched: u64,
+    events: BTreeMap<Event, u32>,
 }
 
 /// Keeps the number of records bounded: the one that has been quiet for longest, and is not banned, is forgotten.
@@ -296,6 +395,57 @@ mod tests {
     }
 
     #[test]
+    fn silence_and_failed_handshakes_are_no_offence() {
+        let mut scores = Scores::default();
+        for _ in 0..100 {
+            scores.record(Time::ZERO, NODE, address(1), Event::TimeoutMessage);
+            scores.record(Time::ZERO, NODE, address(1), Event::FailedHandshake);
+        }
+        assert!(!scores.is_banned(Time::ZERO, Some(&NODE), address(1)));
+        assert_eq!(scores.of(&NODE).score, 0);
+    }
+
+    #[test]
+    fn records_are_bounded_and_bans_are_kept() {
+        let mut scores = Scores::default();
+        scores.record(Time::ZERO, NODE, address(1), Event::InvalidMessage);
+        for number in 0..2_000_u32 {
+            let mut id = [0; 64];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            scores.record(Time::from_millis(5), NodeId(id), address(2), Event::ValidBlock);
+        }
+        assert_eq!(scores.nodes.len(), REMEMBERED);
+        assert!(scores.is_banned(Time::from_millis(6), Some(&NODE), address(2)));
+    }
+
+    #[test]
+    fn a_restart_forgets_neither_punishments_nor_how_many_there_were() {
+        let mut scores = Scores::default();
+        let node = crate::rlpx::NodeKey::from_bytes([1; 32]).unwrap().id();
+        let (now, wall) = (Time::from_millis(50_000), Duration::from_secs(1_700_000_000));
+        scores.record(now, node, address(1), Event::SuccessfulHandshake);
+        scores.record(now, node, address(1), Event::InvalidHeader);
+        scores.ban("192.0.2.0/24".parse().unwrap());
+        let text = scores.save(now.after(Duration::from_secs(20)), wall);
+
+        // 600 seconds later, in a process that has just begun.
+        let start = Time::from_millis(3);
+        let mut loaded = Scores::load(&text, start, wall + Duration::from_secs(600));
+        assert!(loaded.is_banned(start, Some(&node), address(2)));
+        assert!(loaded.is_banned(start, None, address(1)));
+        assert!(loaded.is_banned(start, None, "192.0.2.200".parse().unwrap()));
+        assert_eq!(loaded.of(&node).count(Event::InvalidHeader), 1);
+        let end = start.after(Duration::from_secs(100));
+        assert!(loaded.is_banned(Time::from_millis(99_000), Some(&node), address(1)));
+        assert!(!loaded.is_banned(end, Some(&node), address(1)));
+        assert_eq!((loaded.of(&node).punishments, loaded.of(&node).events.len()), (1, 0));
+
+        let week = Duration::from_secs(8 * 24 * 3600);
+        assert_eq!(Scores::load(&text, start, wall + week).nodes().count(), 0);
+        assert_eq!(Scores::load("{ broken", start, wall).nodes().count(), 0);
+    }
+
+    #[test]
     fn addresses_are_banned_by_hand_alone_or_in_blocks() {
         let mut scores = Scores::default();
         for (text, inside, outside) in [
@@ -327,26 +477,9 @@ mod tests {
     }
 
     #[test]
-    fn silence_and_failed_handshakes_are_no_offence() {
-        let mut scores = Scores::default();
-        for _ in 0..100 {
-            scores.record(Time::ZERO, NODE, address(1), Event::TimeoutMessage);
-            scores.record(Time::ZERO, NODE, address(1), Event::FailedHandshake);
-        }
-        assert!(!scores.is_banned(Time::ZERO, Some(&NODE), address(1)));
-        assert_eq!(scores.of(&NODE).score, 0);
-    }
-
-    #[test]
-    fn records_are_bounded_and_bans_are_kept() {
-        let mut scores = Scores::default();
-        scores.record(Time::ZERO, NODE, address(1), Event::InvalidMessage);
-        for number in 0..2_000_u32 {
-            let mut id = [0; 64];
-            id[..4].copy_from_slice(&number.to_be_bytes());
-            scores.record(Time::from_millis(5), NodeId(id), address(2), Event::ValidBlock);
-        }
-        assert_eq!(scores.nodes.len(), REMEMBERED);
-        assert!(scores.is_banned(Time::from_millis(6), Some(&NODE), address(2)));
+    fn a_neighbourhood_is_the_first_half_of_an_address() {
+        let of = |text: &str| Block::neighbourhood(text.parse().unwrap()).to_string();
+        assert_eq!(of("10.1.77.3"), "10.1.0.0/16");
+        assert_eq!(of("2001:db8:5::9"), "2001:db8::/32");
     }
 }

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     peer::{Effect, End, Input, Local, Peer},
-    score::Event as ScoreEvent,
+    score::{Block, Event as ScoreEvent},
 };
 use crate::{
     rlpx::{Entropy, FrameCodec, Initiator, NodeId, NodeKey, Opener, Outcome, Reassembly, Responder, Sealer},
@@ -54,6 +54,8 @@ const READ_BYTES: usize = 64 * 1024;
 const MAX_EARLY_FRAME: usize = 64 * 1024;
 /// Connections from one address, loopback exempt.
 const MAX_PER_ADDRESS: usize = 8;
+/// Part of the places for those who dial us that one neighbourhood gets, loopback exempt.
+const NEIGHBOURHOOD_SHARE: usize = 4;
 
 /// What a connection tells the node.
 #[derive(Debug)]
@@ -64,6 +66,8 @@ pub enum Event {
     Message(u64, Message),
     /// Something to remember about a peer.
     Score(NodeId, IpAddr, ScoreEvent),
+    /// So long took a peer to answer a ping.
+    Latency(u64, Duration),
     /// A connection is gone, ready or not.
     Closed {
         /// Its number.
@@ -256,7 +260,14 @@ impl Hub {
         let mut open = self.open.lock();
         let of_direction = open.all.values().filter(|(direction, _)| *direction && inbound).count();
         let of_address = open.all.values().filter(|(_, other)| *other == ip).count();
-        let crowded = !ip.is_loopback() && of_address >= MAX_PER_ADDRESS;
+        let near = Block::neighbourhood(ip);
+        let of_neighbourhood = open
+            .all
+            .values()
+            .filter(|(direction, other)| *direction && inbound && Block::neighbourhood(*other) == near);
+        let share = (self.limits.inbound / NEIGHBOURHOOD_SHARE).max(1);
+        let crowded =
+            !ip.is_loopback() && (of_address >= MAX_PER_ADDRESS || of_neighbourhood.count() >= share);
         if open.all.len() >= self.limits.total || of_direction >= self.limits.inbound || crowded {
             return None;
         }
@@ -487,6 +498,7 @@ impl Link {
             }
             Effect::Deliver(message) => Event::Message(self.key, message),
             Effect::Score(event) => Event::Score(self.remote, self.address.ip().to_canonical(), event),
+            Effect::Latency(latency) => Event::Latency(self.key, latency),
         };
         // The node takes events until it stops, and then every connection is told to close.
         self.hub.events.send(event).await.err().map(|_| Reason::PEER_QUITTING)
@@ -505,7 +517,8 @@ fn add(counter: &AtomicU64, amount: usize) {
     counter.fetch_add(u64::try_from(amount).unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
-async fn sleep_until(clock: &dyn Clock, deadline: Option<Time>) {
+/// Waits for a time; for ever when there is none.
+pub async fn sleep_until(clock: &dyn Clock, deadline: Option<Time>) {
     match deadline {
         Some(deadline) => tokio::time::sleep(deadline.since(clock.now())).await,
         None => std::future::pending().await,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Headers that one core decodes at a time.
-const DECODED_AT_ONCE: usize = 64;
+pub(super) const DECODED_AT_ONCE: usize = 64;
 
 /// How an import ended.
 #[derive(Debug)]

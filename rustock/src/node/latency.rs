@@ -52,9 +52,13 @@ impl Latencies {
     pub(super) fn received(&mut self, now: Time, peer: PeerKey, message: &Message) {
         let sent = answered(message).and_then(|pair| self.sent.remove(&(peer, pair)));
         if let Some(sent) = sent {
-            let took = now.since(sent);
-            self.means.entry(peer).and_modify(|mean| *mean = (*mean * 7 + took) / 8).or_insert(took);
+            self.measured(peer, now.since(sent));
         }
+    }
+
+    /// A peer took so long to answer, a ping for example.
+    pub(super) fn measured(&mut self, peer: PeerKey, took: Duration) {
+        self.means.entry(peer).and_modify(|mean| *mean = (*mean * 7 + took) / 8).or_insert(took);
     }
 
     pub(super) fn gone(&mut self, peer: PeerKey) {

@@ -36,6 +36,16 @@ impl Batch {
         self.put(Table::Meta, schema::TIP.to_vec(), schema::tip_row(tip));
     }
 
+    /// Remembers the block that was trusted.
+    pub fn put_checkpoint(&mut self, block: &Tip) {
+        self.put(Table::Meta, schema::CHECKPOINT.to_vec(), schema::tip_row(block));
+    }
+
+    /// Says which header above genesis is the lowest; `None` when none is missing.
+    pub fn put_lowest(&mut self, block: Option<&Tip>) {
+        self.changes.push((Table::Meta, schema::LOWEST.to_vec(), block.map(schema::tip_row)));
+    }
+
     /// Sets a row.
     pub(super) fn put(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
         self.changes.push((table, key, Some(value)));

@@ -114,8 +114,28 @@ impl Store {
     /// # Errors
     /// The engine fails, or the row is damaged.
     pub fn tip(&self) -> Result<Option<Tip>> {
-        let Some(row) = self.get(Table::Meta, schema::TIP)? else { return Ok(None) };
-        schema::read_tip(&row).map(Some).ok_or(StoreError::Damaged { row: "tip" })
+        self.block(schema::TIP, "tip")
+    }
+
+    /// The block that the chain began at; `None` when that is genesis.
+    ///
+    /// # Errors
+    /// The engine fails, or the row is damaged.
+    pub fn checkpoint(&self) -> Result<Option<Tip>> {
+        self.block(schema::CHECKPOINT, "checkpoint")
+    }
+
+    /// The lowest header above genesis; `None` when none is missing between them.
+    ///
+    /// # Errors
+    /// The engine fails, or the row is damaged.
+    pub fn lowest(&self) -> Result<Option<Tip>> {
+        self.block(schema::LOWEST, "lowest")
+    }
+
+    fn block(&self, key: &[u8], name: &'static str) -> Result<Option<Tip>> {
+        let Some(row) = self.get(Table::Meta, key)? else { return Ok(None) };
+        schema::read_tip(&row).map(Some).ok_or(StoreError::Damaged { row: name })
     }
 
     /// The header with this hash, on the chain or on a side branch.

@@ -5,10 +5,13 @@
 //! | meta    | `identity`          | text: network name, space, genesis hash in hex               | 1     |
 //! | meta    | `version`           | u32 big-endian: [`SCHEMA_VERSION`]                           | 1     |
 //! | meta    | `tip`               | hash 32, number u64 big-endian, total difficulty 32 big-endian | 1   |
+//! | meta    | `checkpoint`        | as `tip`: the block that was trusted; absent in a chain from genesis | 1 |
+//! | meta    | `lowest`            | as `tip`: the lowest header above genesis; absent when none is missing | 1 |
 //! | headers | block hash 32       | total difficulty 32 big-endian, compressed wire encoding     | 1     |
 //! | numbers | number u64 big-endian | hash 32 of the chain's block at that height                | 1     |
 //!
-//! Headers of side branches lie in `headers` only; `numbers` holds exactly the heights 0 to the tip's.
+//! Headers of side branches lie in `headers` only; `numbers` holds exactly the heights 0 to the tip's, without those
+//! between genesis and `lowest` in a chain that began at a checkpoint.
 
 use bytes::Bytes;
 use ruint::aliases::U256;
@@ -28,6 +31,10 @@ pub const IDENTITY: &[u8] = b"identity";
 pub const VERSION: &[u8] = b"version";
 /// Key of the row with the best block.
 pub const TIP: &[u8] = b"tip";
+/// Key of the row with the block that the chain began at, when that is not genesis.
+pub const CHECKPOINT: &[u8] = b"checkpoint";
+/// Key of the row with the lowest header above genesis, while some are missing.
+pub const LOWEST: &[u8] = b"lowest";
 
 /// The tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -162,6 +162,8 @@ pub struct Progress {
 #[derive(Debug)]
 pub struct HeaderSync {
     tip: BlockId,
+    /// Height that every valid chain shares with ours.
+    floor: u64,
     peers: Peers,
     examined: VecDeque<BlockHash>,
     /// Peers that say that our best block is not on their chain. One alone is not believed while others can be asked.
@@ -261,6 +263,7 @@ impl HeaderSync {
     pub fn new(tip: BlockId) -> Self {
         Self {
             tip,
+            floor: 0,
             peers: Peers::default(),
             examined: VecDeque::new(),
             denying: BTreeSet::new(),
@@ -269,6 +272,12 @@ impl HeaderSync {
             wake: None,
             now: Time::ZERO,
         }
+    }
+
+    /// Our chain begins at a block that is trusted: the search for what is common ends there.
+    #[must_use]
+    pub fn with_floor(self, floor: BlockNumber) -> Self {
+        Self { floor: floor.0, ..self }
     }
 
     /// Where the synchronisation stands.
@@ -369,10 +378,10 @@ impl HeaderSync {
                         let chunks = Chunks::of_announcement(guide.peer, guide.target, count);
                         self.download(guide, self.tip.number, Skeletons::none(), chunks, true);
                     }
-                    // Genesis is common: the handshake has compared it. Our tip nearly always is, too.
+                    // Genesis is common: the handshake has compared it, and a checkpoint has to be. Our tip nearly always is, too.
                     _ => {
                         let highest = self.tip.number.min(guide.target.number).0;
-                        self.probe(now, guide, 0, highest.saturating_add(1), highest, out);
+                        self.probe(now, guide, self.floor, highest.saturating_add(1), highest, out);
                     }
                 }
             }
@@ -543,7 +552,7 @@ impl HeaderSync {
             }
             Imported::Misplaced { part: 0 } if download.guessed => {
                 let highest = self.tip.number.min(guide.target.number).0;
-                self.probe(now, guide, 0, highest.saturating_add(1), highest, out);
+                self.probe(now, guide, self.floor, highest.saturating_add(1), highest, out);
             }
             Imported::Misplaced { part } => {
                 // Near the best block peers may well be on another branch.

@@ -5,6 +5,7 @@
 //! Mirrors `co/rsk/net/sync` and the request half of `co/rsk/net/NodeBlockProcessor.java`.
 
 pub mod bodies;
+pub mod checkpoint;
 mod chunks;
 mod headers;
 mod peers;

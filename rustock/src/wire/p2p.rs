@@ -15,6 +15,10 @@ pub const ACCEPTED_P2P_VERSIONS: std::ops::RangeInclusive<u64> = 4..=5;
 /// Name and version of the capability that every Rootstock node must have.
 pub const RSK_CAPABILITY: (&str, u64) = ("rsk", 62);
 
+/// Said by nodes that pack protocol messages (code 0x18) with raw Snappy where the other end says so, too. Only ours do:
+/// the reference knows neither the capability nor compression, and takes no code offset for what it does not know.
+pub const PACKED_CAPABILITY: (&str, u64) = ("rustock-snappy", 1);
+
 /// Longest client name that is kept, in bytes.
 const MAX_CLIENT_BYTES: usize = 256;
 const MAX_CAPABILITIES: usize = 64;
@@ -58,6 +62,12 @@ impl Hello {
     #[must_use]
     pub fn speaks_rsk(&self) -> bool {
         self.capabilities.iter().any(|(name, version)| (name.as_str(), *version) == RSK_CAPABILITY)
+    }
+
+    /// True when the node packs messages for those who can unpack them.
+    #[must_use]
+    pub fn packs(&self) -> bool {
+        self.capabilities.iter().any(|(name, version)| (name.as_str(), *version) == PACKED_CAPABILITY)
     }
 
     /// The payload.

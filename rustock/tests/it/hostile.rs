@@ -130,6 +130,14 @@ fn each_broken_message_ends_the_connection_and_the_node_goes_on() {
     let address = logged(&mut node, "rpc");
     assert_eq!(rpc(&address, "net_peerCount", &json!([])), Some(json!("0x0")));
     assert_eq!(node.signal("TERM").exit_code(), 0);
+
+    // A restart forgets no punishment.
+    let (mut node, enode) = self::node(&dir);
+    let mut banned = Peer::connect(&enode, 2);
+    banned.hello();
+    banned.status(7771);
+    assert_eq!(banned.reason(), Some(Reason::USELESS_PEER));
+    assert_eq!(node.signal("TERM").exit_code(), 0);
 }
 
 #[test]

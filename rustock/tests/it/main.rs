@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a test's failure is a panic, in its helpers too
 
+mod checkpoint;
 mod errors;
 mod hostile;
 mod kills;
