@@ -172,6 +172,8 @@ impl fmt::Debug for Packet {
 
 /// What a node is made from, again after a crash.
 pub(super) struct Making {
+    /// Its place in the network.
+    pub(super) at: usize,
     pub(super) config: Arc<Config>,
     pub(super) verifier: Arc<SharedVerifier>,
     pub(super) scheme: Scheme,
@@ -256,13 +258,13 @@ impl SimNode {
         out.extend(self.making.peers.iter().map(|peer| Outcome::Send(*peer, packet.clone())));
     }
 
-    /// Three of its peers, always the same: enough that what one link loses comes over another.
+    /// Three of its peers, always the same, evenly spread beginning with the next one: every node hears from three, so
+    /// what one link loses comes over another.
     fn pass_on(&self, packet: &Packet, out: &mut Vec<Outcome<Packet>>) {
-        let count = self.making.peers.len();
-        let step = (count / 3).max(1);
-        out.extend(
-            self.making.peers.iter().step_by(step).take(3).map(|peer| Outcome::Send(*peer, packet.clone())),
-        );
+        let peers = &self.making.peers;
+        let step = (peers.len() / 3).max(1);
+        let later = peers.range(self.making.at..).chain(peers.range(..self.making.at));
+        out.extend(later.step_by(step).take(3).map(|peer| Outcome::Send(*peer, packet.clone())));
     }
 
     fn perform(&mut self, now: Time, effect: Effect, out: &mut Vec<Outcome<Packet>>) {

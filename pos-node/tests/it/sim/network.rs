@@ -97,6 +97,7 @@ impl Network {
                 .collect();
             let skew = mix(plan.seed, at) % (2 * plan.skew_ms + 1);
             let making = Making {
+                at,
                 config: config.clone(),
                 verifier: verifier.clone(),
                 scheme: plan.scheme,
@@ -120,6 +121,13 @@ impl Network {
         Time::from_millis(1000 + params.start_slot(epoch) * params.slot_ms)
     }
 
+    /// The epoch it is.
+    pub(super) fn epoch(&self) -> Epoch {
+        let params = &self.config.params;
+        let ms = (self.sim.now().as_nanos() / 1_000_000).saturating_sub(1000);
+        params.epoch_of(ms / params.slot_ms)
+    }
+
     pub(super) fn run_to_epoch(&mut self, epoch: Epoch) {
         self.sim.run_until(self.epoch_start(epoch));
     }
@@ -135,6 +143,30 @@ impl Network {
     pub(super) fn finalized(&self) -> Epoch {
         let of = |at: &usize| self.sim.node(*at).map(|node| node.core.chain().finalized().epoch);
         self.honest.iter().filter_map(of).min().unwrap_or(0)
+    }
+
+    /// Where every node stands, for a failure's message.
+    pub(super) fn describe(&self) -> String {
+        let nodes =
+            self.plan.nodes + self.plan.faults.values().filter(|of| **of == Fault::Equivocator).count();
+        let line = |at: usize| {
+            let node = self.sim.node(at)?;
+            let chain = node.core.chain();
+            let state = chain.state(&chain.head())?;
+            let slashed = state.validators.slashed.iter().filter(|slashed| **slashed).count();
+            Some(format!(
+                "{at} {:?}: slot {} head {} {:.4} justified {} final {} syncing to {:?}, {slashed} slashed, proposed {}",
+                node.making.fault,
+                chain.current_slot(),
+                chain.head_slot(),
+                chain.head().to_string(),
+                chain.justified().epoch,
+                chain.finalized().epoch,
+                node.core.sync_target(),
+                node.proposed,
+            ))
+        };
+        (0..nodes).filter_map(line).collect::<Vec<_>>().join("\n")
     }
 
     /// No two honest nodes have ever called different blocks final, neither at one epoch nor on two branches.
