@@ -6,9 +6,16 @@ import { bls, Context, L1Validator, PChainOwner, TransferableOutput, addTxSignat
 import { createHash, randomBytes } from 'node:crypto';
 
 const [ours, cNode] = process.argv.slice(2);
+process.on('uncaughtException', (error) => {
+  // Without the line of the library, which is all of it.
+  console.log(`FAILED ${error.message}\n${error.stack.split('\n').filter((line) => line.includes('client.mjs')).join('\n')}`);
+  process.exit(1);
+});
 const AVAX = 1_000_000_000n;
 const TEST_KEY = utils.base58check.decode('ewoqjP7PxY4yr3iLTpLisriqt94hdyDFNgchSxGGztUrTXtNN');
 const PRIMARY = '11111111111111111111111111111111LpoYY';
+// The id of a virtual machine is its name, filled up.
+const MACHINE = utils.base58check.encode(Buffer.concat([Buffer.from('test'), Buffer.alloc(28)]));
 const MANAGER = Buffer.from([1, 2, 3]);
 // Until validators of a new L1 can sign: their set is that of an earlier height of the P-chain.
 const UNTIL_SIGNERS = 80_000;
@@ -47,6 +54,11 @@ class Owner {
   }
   async sign(unsignedTx) {
     await addTxSignatures({ unsignedTx, privateKeys: [this.key] });
+    if (!unsignedTx.hasAllSignatures()) {
+      // The authorization by the owner of a subnet or validator, whose credential is the last.
+      const signature = await secp256k1.sign(unsignedTx.toBytes(), this.key);
+      unsignedTx.addSignatureAt(signature, unsignedTx.getCredentials().length - 1, 0);
+    }
     return unsignedTx.getSignedTx();
   }
 }
@@ -168,7 +180,7 @@ async function subnets(owner, member) {
   const permissioned = await onP('create subnet', owner, pvm.newCreateSubnetTx, { subnetOwners });
   const validator = { subnetId: permissioned, subnetAuth: [0], nodeId: member };
   await onP('create chain', owner, pvm.newCreateChainTx,
-    { subnetId: permissioned, subnetAuth: [0], chainName: 'chain one', vmId: PRIMARY, fxIds: [], genesisData: { a: 1 } });
+    { subnetId: permissioned, subnetAuth: [0], chainName: 'chain one', vmId: MACHINE, fxIds: [], genesisData: { a: 1 } });
   await onP('add subnet validator', owner, pvm.newAddSubnetValidatorTx, { ...validator, start: 0n, end: inSeconds(60), weight: 7n });
   await onP('remove subnet validator', owner, pvm.newRemoveSubnetValidatorTx, validator);
   await onP('transfer subnet ownership', owner, pvm.newTransferSubnetOwnershipTx, { subnetId: permissioned, subnetAuth: [0], subnetOwners });
@@ -177,7 +189,7 @@ async function subnets(owner, member) {
 async function l1(owner) {
   const subnetId = await onP('create subnet', owner, pvm.newCreateSubnetTx, { subnetOwners: [owner.address] });
   const chain = await onP('create chain', owner, pvm.newCreateChainTx,
-    { subnetId, subnetAuth: [0], chainName: 'chain two', vmId: PRIMARY, fxIds: [], genesisData: { a: 1 } });
+    { subnetId, subnetAuth: [0], chainName: 'chain two', vmId: MACHINE, fxIds: [], genesisData: { a: 1 } });
   const remaining = PChainOwner.fromNative([owner.address]);
   const signers = [possession(), possession()];
   const proof = ({ publicKey, signature }) => new pvmSerial.ProofOfPossession(publicKey, signature);
