@@ -20,14 +20,22 @@ shared_vendor::settings! {
         cache: Size = ["chain.cache", "256MiB"],
         /// Trust the known blocks of the network: no scripts and proofs checked before them.
         checkpoints: bool = ["chain.checkpoints", "true"],
+        /// Throw the tables away at the start and make them again from the block files.
+        reindex: bool = ["chain.reindex", "false"],
         /// Delete the oldest block files while all have more bytes than this. Unset: keep all.
         prune: Option<Size> = ["chain.prune"],
         /// Age of the tip above which the node counts as syncing.
         max_tip_age: Duration = ["chain.max-tip-age", "4h"],
         /// Heights of upgrades on regtest, NAME:HEIGHT or BRANCH:HEIGHT.
         nuparams: Vec<String> = ["chain.nuparams"],
+        /// Public key that signs benchmarks of fluxnodes on regtest, in hexadecimal. Unset: those of the reference.
+        benchmark_key: Option<String> = ["chain.benchmark-key"],
         /// Command to run when the best block changes; %s is its hash.
         block_notify: Option<String> = ["chain.block-notify"],
+        /// Cost that all transactions of the memory pool together may have; one costs its bytes, at least 4,000.
+        mempool_cost: u32 = ["mempool.cost-limit", "80000000"],
+        /// Minutes that an evicted transaction stays out of the memory pool.
+        mempool_eviction: u32 = ["mempool.eviction-minutes", "60"],
         /// Take connections.
         listen: bool = ["p2p.listen", "true"],
         /// Connect to these nodes and no others, HOST:PORT.

@@ -15,12 +15,12 @@ use std::{
     time::Duration,
 };
 
-use fluxd_chainstate::{ChainError, ChainState, IndexKind, Options};
+use fluxd_chainstate::{ChainError, ChainState, ImportProgress, IndexKind, Options};
 use fluxd_consensus::{
-    params::{Network, Params},
+    params::{Network, Params, TimedKey},
     upgrades::{FLUX_BRANCH, Upgrade, Upgrades},
 };
-use fluxd_mempool::{Mempool, Policy};
+use fluxd_mempool::{Mempool, Orphans, Policy};
 use fluxd_p2p::{
     addresses::Addresses,
     bans::{Bans, Subnet},
@@ -32,7 +32,7 @@ use fluxd_p2p::{
     peer::{Input as PeerInput, Local},
     transport::{Hub, Limits, Parts},
 };
-use fluxd_primitives::{Address, BlockHash};
+use fluxd_primitives::{Address, BlockHash, PublicKey};
 use fluxd_rpc::{
     Context as RpcContext, Methods,
     server::{Access, Secret, Served},
@@ -43,6 +43,7 @@ use shared_vendor::{
     app::{Context, Daemon},
     clock::Clock,
     exit::{self, Report},
+    hex,
     http::{self, Credential},
     tasks::{Stage, Stop},
 };
@@ -67,6 +68,9 @@ const RELAY_FEE: i64 = 100;
 const ADDRESSES_FILE: &str = "peers.dat";
 const BANS_FILE: &str = "banlist.dat";
 const MEMPOOL_FILE: &str = "mempool.dat";
+const FEES_FILE: &str = "fee_estimates.dat";
+/// Transactions that wait for their parents (`DEFAULT_MAX_ORPHAN_TRANSACTIONS`).
+const MAX_ORPHANS: usize = 100;
 const EVENT_QUEUE: usize = 1024;
 const JOB_QUEUE: usize = 256;
 const REQUEST_QUEUE: usize = 64;
@@ -80,17 +84,17 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 /// Longest request body of RPC.
 const RPC_BODY: usize = 32 << 20;
 
-/// Parameters of the chosen network, with the upgrades that `chain.nuparams` moves.
+/// Parameters of the chosen network, with the upgrades that `chain.nuparams` moves and the key of `chain.benchmark-key`.
 ///
 /// # Errors
-/// An upgrade that does not exist, or on a network that is not private.
-pub fn params(network: &str, nuparams: &[String]) -> Result<Params, Report> {
+/// An upgrade that does not exist, no key, or a network that is not private.
+pub fn params(network: &str, config: &Config) -> Result<Params, Report> {
     let network = [Network::Main, Network::Test, Network::Regtest]
         .into_iter()
         .find(|one| one.name() == network)
         .unwrap_or(Network::Main);
     let mut params = Params::of(network);
-    for text in nuparams {
+    for text in &config.nuparams {
         let bad = |what: &str| {
             Report::new(exit::BAD_VALUE, format!("`chain.nuparams` = `{text}`: {what}"))
                 .advice("correct or remove it")
@@ -105,6 +109,17 @@ pub fn params(network: &str, nuparams: &[String]) -> Result<Params, Report> {
             format!("{upgrade:?}").eq_ignore_ascii_case(name) || by_branch && *upgrade == Upgrade::Lwma
         });
         params = params.with_activation(upgrade.ok_or_else(|| bad("no such upgrade"))?, height);
+    }
+    if let Some(text) = &config.benchmark_key {
+        let bad = |what: &str| {
+            Report::new(exit::BAD_VALUE, format!("`chain.benchmark-key` = `{text}`: {what}"))
+                .advice("correct or remove it")
+        };
+        if network != Network::Regtest {
+            return Err(bad("the key is given by the network, except on regtest"));
+        }
+        let bytes = hex::decode(text).map_err(|_| bad("expected hexadecimal digits"))?;
+        params.benchmark_keys = vec![TimedKey { key: PublicKey::from_serialized(&bytes), from: 0 }];
     }
     Ok(params)
 }
@@ -163,13 +178,17 @@ pub fn entropy() -> Result<[u8; 32], Report> {
 /// # Errors
 /// The store cannot be opened, or an address cannot be bound.
 pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>) -> Result<(), Report> {
-    let params = Arc::new(params(&ctx.common.network, &ctx.config.nuparams)?);
+    let params = Arc::new(params(&ctx.common.network, &ctx.config)?);
     let mut random = StdRng::from_seed(entropy()?);
     let chain_options = options(&ctx.config, random.random());
     let root = ctx.data.root().to_path_buf();
     let opened = {
-        let params = Arc::clone(&params);
-        tokio::task::block_in_place(|| ChainState::open(&root, params, chain_options))
+        let (params, reindex) = (Arc::clone(&params), ctx.config.reindex);
+        let now = i64::try_from(ctx.clock.wall().as_secs()).unwrap_or_default();
+        tokio::task::block_in_place(|| match reindex {
+            true => ChainState::reindex(&root, params, chain_options, now, reindexing),
+            false => ChainState::open(&root, params, chain_options),
+        })
     };
     let chain = opened.map_err(|err| chain_report(&err).at(root.display().to_string()))?;
     let height = chain.index().height();
@@ -187,7 +206,7 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>) -> Result<(), Re
         status.addresses.insert("p2p", p2p.map_or_else(|| "off".to_owned(), |address| address.to_string()));
         status.addresses.insert("rpc", rpc_addr.to_string());
     });
-    let mempool = open_mempool(&params, random.random());
+    let mempool = open_mempool(&params, &ctx.config, random.random());
     let publisher = zmq::Publisher::bind(&ctx.config).await?;
 
     let wiring = Wiring::new(&ctx, &params, &chain, &mut random);
@@ -197,6 +216,7 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>) -> Result<(), Re
         Arc::new(move || context.now())
     };
     let (jobs, outcomes) = wiring.spawn_worker(&ctx, &chain, &mempool, Arc::clone(&now))?;
+    restore_fees(&ctx, &mempool);
     restore_mempool(&ctx, &chain, &mempool, now());
     let lanes = wiring.spawn_servers(&ctx, &chain, &mempool);
     let events = publisher.map(|publisher| {
@@ -225,7 +245,6 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>) -> Result<(), Re
         now,
         random: StdRng::from_seed(random.random()),
         reporter: Reporter::new(&ctx, height),
-        infos: Arc::clone(&wiring.infos),
         local: wiring.local,
         events,
         notify: ctx.config.block_notify.clone(),
@@ -250,7 +269,6 @@ struct Wiring {
     events: mpsc::Receiver<fluxd_p2p::transport::Event>,
     local: watch::Sender<Local>,
     bans: Arc<Mutex<Bans>>,
-    infos: Arc<Mutex<Vec<fluxd_rpc::PeerInfo>>>,
     added: Arc<Mutex<Vec<String>>>,
     orders: mpsc::Receiver<Order>,
     orders_sender: mpsc::Sender<Order>,
@@ -258,6 +276,7 @@ struct Wiring {
     jobs_sender: mpsc::Sender<worker::Job>,
     services: u64,
     ban_seconds: i64,
+    seed: [u8; 32],
 }
 
 impl Wiring {
@@ -318,7 +337,6 @@ impl Wiring {
             events,
             local,
             bans,
-            infos: Arc::default(),
             added: Arc::new(Mutex::new(config.add_node.clone())),
             orders,
             orders_sender,
@@ -326,6 +344,7 @@ impl Wiring {
             jobs_sender,
             services,
             ban_seconds,
+            seed: random.random(),
         }
     }
 
@@ -349,7 +368,6 @@ impl Wiring {
             hub: Arc::clone(&self.hub),
             orders: self.orders_sender.clone(),
             jobs: self.jobs_sender.clone(),
-            peers: Arc::clone(&self.infos),
             added: Arc::clone(&self.added),
             default_port: params.port,
         };
@@ -386,6 +404,7 @@ impl Wiring {
             max_tip_age: seconds(ctx.config.max_tip_age),
             outcomes: sender,
             last: BTreeMap::new(),
+            orphans: Orphans::new(MAX_ORPHANS, StdRng::from_seed(self.seed)),
             in_step: false,
         };
         let jobs = self
@@ -460,9 +479,28 @@ fn restore_mempool<D: Daemon>(
     }
 }
 
+/// Takes over the estimates of the last run; a file that cannot be read is left behind.
+fn restore_fees<D: Daemon>(ctx: &Context<D>, mempool: &Mutex<Mempool>) {
+    let Ok(bytes) = std::fs::read(ctx.data.join(FEES_FILE)) else { return };
+    if !mempool.lock().estimator_mut().restore(&bytes) {
+        tracing::warn!(target: "mempool", "the fee estimates of the last run cannot be read");
+    }
+}
+
+/// Says how far the tables are made again.
+pub(crate) fn reindexing(progress: &ImportProgress) -> bool {
+    tracing::info!(target: "reindex", height = progress.height, "progress");
+    true
+}
+
 /// The memory pool, empty.
-fn open_mempool(params: &Params, seed: [u8; 32]) -> Arc<Mutex<Mempool>> {
-    let policy = Policy { require_standard: params.network == Network::Main, ..Policy::default() };
+fn open_mempool(params: &Params, config: &Config, seed: [u8; 32]) -> Arc<Mutex<Mempool>> {
+    let policy = Policy {
+        cost_limit: config.mempool_cost.into(),
+        eviction_minutes: config.mempool_eviction.into(),
+        require_standard: params.network == Network::Main,
+        ..Policy::default()
+    };
     Arc::new(Mutex::new(Mempool::new(policy, seed)))
 }
 
@@ -608,6 +646,8 @@ impl<D: Daemon<Config = Config>> Run<D> {
         self.ctx.data.write(ADDRESSES_FILE, &node.addresses.to_file())?;
         let pool = node.mempool.lock().to_bytes();
         self.ctx.data.write(MEMPOOL_FILE, &pool)?;
+        let fees = node.mempool.lock().estimator().to_bytes();
+        self.ctx.data.write(FEES_FILE, &fees)?;
         self.ctx.data.write(BANS_FILE, &node.bans.lock().to_file())
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Subcommand;
-use fluxd_chainstate::{ChainError, ChainState, ImportProgress};
+use fluxd_chainstate::{ChainError, ChainState};
 use shared_vendor::{
     app::Loaded,
     cli,
@@ -79,17 +79,14 @@ pub enum Snapshot {
 /// Whatever ends the process with a code other than 0.
 pub(super) fn run(command: &Command, loaded: &Loaded<Fluxd>) -> Result<(), Report> {
     let data = loaded.open_data()?;
-    let params = Arc::new(node::params(&loaded.common.network, &loaded.config.nuparams)?);
+    let params = Arc::new(node::params(&loaded.common.network, &loaded.config)?);
     let options = node::options(&loaded.config, node::entropy()?);
     let place = data.root().display().to_string();
     let failed = |err: ChainError| chain_report(&err).at(place.clone());
     let now = i64::try_from(loaded.clock.wall().as_secs()).unwrap_or_default();
     if let Command::Reindex = command {
-        let progress = |progress: &ImportProgress| {
-            tracing::info!(target: "reindex", height = progress.height, "progress");
-            true
-        };
-        let chain = ChainState::reindex(data.root(), params, options, now, progress).map_err(failed)?;
+        let chain =
+            ChainState::reindex(data.root(), params, options, now, node::reindexing).map_err(failed)?;
         cli::print(&format!("reindexed: height {}, tip {}\n", chain.tip().height, chain.tip().hash))?;
         drop(chain);
         return data.close();

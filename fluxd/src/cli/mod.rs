@@ -65,11 +65,11 @@ impl Daemon for Fluxd {
     }
 
     fn validate(loaded: &Loaded<Self>) -> Result<(), Report> {
-        node::params(&loaded.common.network, &loaded.config.nuparams).map(drop)
+        node::params(&loaded.common.network, &loaded.config).map(drop)
     }
 
     fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report> {
-        let params = node::params(&loaded.common.network, &loaded.config.nuparams)?;
+        let params = node::params(&loaded.common.network, &loaded.config)?;
         Ok(Identity {
             daemon: Self::NAME.into(),
             network: params.network.name().into(),

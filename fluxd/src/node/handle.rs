@@ -18,18 +18,36 @@ use super::{network::Order, worker::Job};
 
 /// How long an operator waits for the writer.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long RPC waits for the loop.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long, and how often, an operator's dial is looked at.
+const DIAL_TURNS: u32 = 100;
+const DIAL_TURN: Duration = Duration::from_millis(20);
 
 pub(super) struct Handle {
     pub(super) hub: Arc<Hub>,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) jobs: mpsc::Sender<Job>,
-    /// Kept up to date by the loop.
-    pub(super) peers: Arc<Mutex<Vec<PeerInfo>>>,
     pub(super) added: Arc<Mutex<Vec<String>>>,
     pub(super) default_port: u16,
 }
 
 impl Handle {
+    /// Waits until a peer that was just dialled has shaken hands or is given up, so that whoever asks next sees it.
+    fn wait_for(&self, address: SocketAddr) {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let mut was_open = false;
+        for _ in 0..DIAL_TURNS {
+            let is_open = self.hub.is_connected(address);
+            let is_ready = || self.peers().iter().any(|peer| peer.address == address);
+            if (was_open && !is_open) || is_open && is_ready() {
+                return;
+            }
+            was_open |= is_open;
+            std::thread::sleep(DIAL_TURN);
+        }
+    }
+
     fn order(&self, order: Order) {
         let _ = self.orders.blocking_send(order); // the loop is gone only when the node stops
     }
@@ -47,7 +65,9 @@ pub(super) fn resolve(node: &str, default_port: u16) -> Vec<SocketAddr> {
 
 impl Network for Handle {
     fn peers(&self) -> Vec<PeerInfo> {
-        self.peers.lock().clone()
+        let (reply, answer) = sync_channel(1);
+        self.order(Order::Peers(reply));
+        answer.recv_timeout(ANSWER).unwrap_or_default()
     }
 
     fn totals(&self) -> (u64, u64) {
@@ -78,6 +98,7 @@ impl Network for Handle {
     fn try_once(&self, node: &str) {
         for address in self.resolve(node).into_iter().take(1) {
             self.order(Order::Dial(address));
+            self.wait_for(address);
         }
     }
 

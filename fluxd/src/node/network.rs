@@ -20,7 +20,7 @@ use fluxd_p2p::{
         compact::{BlockTransactionsRequest, CompactBlock},
         filter::{Filter, MAX_ITEM_BYTES},
         inventory::Inventory,
-        version::{NODE_NETWORK, PROTOCOL_VERSION},
+        version::{NODE_BLOOM, NODE_NETWORK, PROTOCOL_VERSION},
     },
     partial::{CompactError, PartialBlock},
     peer::{End, Input as PeerInput},
@@ -45,8 +45,11 @@ use super::{
     report::Reporter,
     serve,
     worker::{Job, Outcome, State},
+    zmq::News,
 };
 
+/// Points for headers whose parent is unknown; the reference gives 10.
+const UNCONNECTED: u32 = 5;
 /// Names of blocks and transactions remembered per peer.
 const KNOWN: usize = 1000;
 /// Headers announced at once; more blocks than that are announced by the name of the last.
@@ -63,13 +66,14 @@ const PARTIAL: usize = 16;
 pub(super) const SERVERS: usize = 4;
 
 /// An order of an operator.
-#[derive(Clone, Copy)]
 pub(super) enum Order {
     Dial(SocketAddr),
     Disconnect(PeerKey),
     EnforceBans,
     Ping,
     Relay(TxId),
+    /// Everything about the peers, for an operator who waits.
+    Peers(std::sync::mpsc::SyncSender<Vec<PeerInfo>>),
 }
 
 /// A request that is answered beside the loop.
@@ -136,9 +140,8 @@ pub(super) struct Loop {
     pub(super) now: super::worker::Clock,
     pub(super) random: StdRng,
     pub(super) reporter: Reporter,
-    pub(super) infos: Arc<Mutex<Vec<PeerInfo>>>,
     pub(super) local: tokio::sync::watch::Sender<fluxd_p2p::peer::Local>,
-    pub(super) events: Option<mpsc::Sender<Vec<ChainEvent>>>,
+    pub(super) events: Option<mpsc::Sender<News>>,
     pub(super) notify: Option<String>,
     pub(super) peers: Peers,
 }
@@ -168,9 +171,12 @@ impl Loop {
 
     /// Once a second.
     pub(super) fn second(&mut self) {
-        let infos: Vec<PeerInfo> = self.peers.all.values().map(|peer| self.info(peer)).collect();
+        let infos = self.infos();
         self.reporter.tick(self.clock.now(), &self.peers.state, &infos, &self.hub);
-        *self.infos.lock() = infos;
+    }
+
+    fn infos(&self) -> Vec<PeerInfo> {
+        self.peers.all.values().map(|peer| self.info(peer)).collect()
     }
 
     fn info(&self, peer: &Peer) -> PeerInfo {
@@ -208,6 +214,9 @@ impl Loop {
                 self.hub.dial(address, Kind::Manual);
             }
             Order::Relay(txid) => self.relay(&txid),
+            Order::Peers(reply) => {
+                let _ = reply.try_send(self.infos()); // whoever asked may be gone
+            }
             Order::Disconnect(key) => self.close(key, End::Asked),
             Order::Ping => {
                 for peer in self.peers.all.values() {
@@ -291,6 +300,7 @@ impl Loop {
     }
 
     fn message(&mut self, key: PeerKey, message: Message) {
+        let serves_filters = self.local.borrow().services & NODE_BLOOM != 0;
         let Some(peer) = self.peers.all.get_mut(&key) else { return };
         match message {
             Message::SendHeaders => peer.prefers_headers = true,
@@ -345,17 +355,26 @@ impl Loop {
                     }
                 }
             }
+            Message::FilterLoad(_) | Message::FilterAdd(_) if !serves_filters => {
+                peer.misbehave(100, "filter where none is served");
+            }
             Message::FilterLoad(filter) => {
+                peer.connection.remote.relay = true;
                 if filter.is_within_limits() {
                     *peer.filter.lock() = Some(filter);
                 } else {
                     peer.misbehave(100, "too large filter");
                 }
             }
-            Message::FilterAdd(item) => match peer.filter.lock().as_mut() {
-                Some(filter) if item.len() <= MAX_ITEM_BYTES => filter.insert(&item),
-                _ => peer.misbehave(100, "bad filteradd"),
-            },
+            Message::FilterAdd(item) if item.len() > MAX_ITEM_BYTES => {
+                peer.misbehave(100, "bad filteradd");
+            }
+            // Without a filter everything matches already.
+            Message::FilterAdd(item) => {
+                if let Some(filter) = peer.filter.lock().as_mut() {
+                    filter.insert(&item);
+                }
+            }
             Message::Tx(tx) => {
                 peer.knows(Hash256(tx.txid().0));
                 if !self.peers.state.syncing {
@@ -370,7 +389,10 @@ impl Loop {
                     peer.send(Message::Inv(part.to_vec()));
                 }
             }
-            Message::FilterClear => *peer.filter.lock() = None,
+            Message::FilterClear => {
+                peer.connection.remote.relay = true;
+                *peer.filter.lock() = None;
+            }
             Message::GetData(_)
             | Message::GetHeaders(_)
             | Message::GetBlocks(_)
@@ -564,6 +586,9 @@ impl Loop {
         else {
             return;
         };
+        if let Some(sender) = &self.events {
+            let _ = sender.try_send(News::Pool(*txid, Arc::clone(&tx))); // as with blocks
+        }
         for peer in self.peers.all.values_mut() {
             let filtered = match peer.filter.lock().as_mut() {
                 Some(filter) => !filter.matches(txid, &tx),
@@ -579,7 +604,8 @@ impl Loop {
         self.step_headers(headers::Input::Refused(key));
         let Some(peer) = self.peers.all.get(&key) else { return };
         if matches!(invalid, Invalid::UnknownParent) {
-            // An announcement whose parents we lack: ask for what is between.
+            // An announcement whose parents we lack: ask for what is between. Who makes a habit of it is parted from.
+            peer.misbehave(UNCONNECTED, "header without parent");
             peer.send(self.get_headers(self.peers.state.locator.clone()));
             return;
         }
@@ -646,7 +672,7 @@ impl Loop {
             }
         }
         if let Some(sender) = &self.events {
-            let _ = sender.try_send(events); // a subscriber that does not keep up misses some
+            let _ = sender.try_send(News::Chain(events)); // a subscriber that does not keep up misses some
         }
     }
 

@@ -2,15 +2,15 @@
 //! be connected, and tells the network what changed. Nothing here decides what to ask of whom.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, mpsc::SyncSender},
 };
 
 use fluxd_chainstate::{AcceptError, BlockId, ChainEvent, ChainState, Invalid};
 use fluxd_consensus::check::CheckedBlock;
-use fluxd_mempool::{Admission, Mempool, Reject};
+use fluxd_mempool::{Admission, Mempool, Orphans, Reject};
 use fluxd_p2p::{message::compact::CompactHeader, sync::PeerKey};
-use fluxd_primitives::{Block, BlockHash, BlockHeader, Transaction, TxId};
+use fluxd_primitives::{Block, BlockHash, BlockHeader, Codec, Transaction, TxId};
 use fluxd_rpc::context::Submitted;
 use parking_lot::{Mutex, RwLock};
 use shared_vendor::{exit::Report, tasks::Stop};
@@ -94,6 +94,8 @@ pub(super) struct Worker {
     pub(super) outcomes: mpsc::Sender<Outcome>,
     /// The last header of each peer.
     pub(super) last: BTreeMap<PeerKey, BlockId>,
+    /// Transactions whose parents have not come yet.
+    pub(super) orphans: Orphans<PeerKey>,
     /// Once in step, always in step.
     pub(super) in_step: bool,
 }
@@ -179,6 +181,7 @@ impl Worker {
             }
             Job::Gone(peer) => {
                 self.last.remove(&peer);
+                self.orphans.remove_from(peer);
                 Ok(false)
             }
             Job::More => Ok(false),
@@ -222,13 +225,49 @@ impl Worker {
 
     fn transaction(&mut self, peer: PeerKey, tx: Transaction) {
         let (txid, tx) = (tx.txid(), Arc::new(tx));
+        let verdict = self.admit(&tx);
+        let taken = verdict.is_ok();
+        let is_transparent =
+            tx.joinsplits.is_empty() && tx.spends.is_empty() && tx.shielded_outputs.is_empty();
+        if matches!(verdict, Err(Reject::MissingInputs)) && is_transparent {
+            self.orphans.add(txid, &tx, tx.to_bytes().len(), peer);
+        }
+        self.tell(Outcome::Tx { peer, txid, verdict });
+        if taken {
+            self.adopt(txid);
+        }
+    }
+
+    fn admit(&self, tx: &Arc<Transaction>) -> Result<(), Reject> {
         let admission =
             Admission { limit_free: true, reject_absurd_fee: false, now: (self.now)(), is_synced: true };
-        let verdict = {
-            let chain = self.chain.read();
-            self.mempool.lock().accept(&chain, &tx, admission).map(drop)
-        };
-        self.tell(Outcome::Tx { peer, txid, verdict });
+        let chain = self.chain.read();
+        self.mempool.lock().accept(&chain, tx, admission).map(drop)
+    }
+
+    /// Tries the transactions that waited for this one, and those that waited for them. A peer whose orphan breaks a rule
+    /// is not listened to again in the same turn.
+    fn adopt(&mut self, parent: TxId) {
+        let mut parents = VecDeque::from([parent]);
+        let mut liars = BTreeSet::new();
+        while let Some(parent) = parents.pop_front() {
+            for (txid, tx, peer) in self.orphans.children(&parent) {
+                if liars.contains(&peer) {
+                    continue;
+                }
+                let verdict = self.admit(&tx);
+                match &verdict {
+                    Ok(()) => parents.push_back(txid),
+                    Err(Reject::MissingInputs) => continue,
+                    Err(reject) if reject.dos() > 0 => {
+                        liars.insert(peer);
+                    }
+                    Err(_) => {}
+                }
+                self.orphans.remove(&txid);
+                self.tell(Outcome::Tx { peer, txid, verdict });
+            }
+        }
     }
 
     /// The pool follows the chain, then the others hear of it.

@@ -1,9 +1,12 @@
 //! Notifications over ZeroMQ: topic, body, sequence number. Mirrors `src/zmq/zmqpublishnotifier.cpp`.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use fluxd_chainstate::ChainEvent;
-use fluxd_primitives::{BlockHash, Codec};
+use fluxd_primitives::{BlockHash, Codec, Transaction, TxId};
 use shared_vendor::exit::{self, Report};
 use tokio::sync::mpsc;
 use zeromq::{PubSocket, Socket, SocketSend, ZmqMessage};
@@ -32,6 +35,17 @@ impl Topic {
             Self::ChainReorg => "chainreorg",
         }
     }
+}
+
+/// Ids of transactions of the memory pool that are remembered, so that none is told twice.
+const REMEMBERED: usize = 10_000;
+
+/// What is published.
+pub(super) enum News {
+    /// The chain has changed.
+    Chain(Vec<ChainEvent>),
+    /// The memory pool has taken a transaction, or one is sent again.
+    Pool(TxId, Arc<Transaction>),
 }
 
 /// The publisher: one socket an address, each with its topics.
@@ -69,9 +83,21 @@ impl Publisher {
     }
 
     /// Publishes what comes until the sender is gone.
-    pub(super) async fn run(mut self, mut events: mpsc::Receiver<Vec<ChainEvent>>) {
-        while let Some(events) = events.recv().await {
-            for (topic, body) in messages(&events) {
+    pub(super) async fn run(mut self, mut news: mpsc::Receiver<News>) {
+        let mut told: VecDeque<TxId> = VecDeque::new();
+        while let Some(news) = news.recv().await {
+            let messages = match news {
+                News::Chain(events) => messages(&events),
+                News::Pool(txid, _) if told.contains(&txid) => continue,
+                News::Pool(txid, tx) => {
+                    told.push_front(txid);
+                    told.truncate(REMEMBERED);
+                    let mut out = Vec::new();
+                    push_tx(&mut out, &txid, &tx.to_bytes());
+                    out
+                }
+            };
+            for (topic, body) in messages {
                 self.publish(topic, &body).await;
             }
         }
@@ -93,14 +119,16 @@ impl Publisher {
     }
 }
 
-/// What the subscribers of each topic hear of a change of the chain.
+/// What the subscribers of each topic hear of a change of the chain: of every transaction, and of every block that became
+/// the best one. Blocks that only make up for those that were taken back did not.
 fn messages(events: &[ChainEvent]) -> Vec<(Topic, Vec<u8>)> {
     let mut out = Vec::new();
     let (mut old, mut fork) = (None, None);
-    let mut last = None;
+    let mut behind = 0_usize;
     for event in events {
         match event {
             ChainEvent::Disconnected { block, height, .. } => {
+                behind = behind.saturating_add(1);
                 old.get_or_insert((block.hash(), *height));
                 fork = Some((block.block().header.prev, height.saturating_sub(1)));
                 for (id, tx) in block.transactions() {
@@ -111,22 +139,25 @@ fn messages(events: &[ChainEvent]) -> Vec<(Topic, Vec<u8>)> {
                 for (id, tx) in block.transactions() {
                     push_tx(&mut out, id, &tx.to_bytes());
                 }
-                last = Some((block, *height));
+                if behind > 0 {
+                    behind = behind.saturating_sub(1);
+                    continue;
+                }
+                out.push((Topic::HashBlock, display(&block.hash())));
+                out.push((Topic::RawBlock, block.block().to_bytes()));
+                out.push((Topic::HashBlockHeight, place((block.hash(), *height))));
+                if let (Some(old), Some(fork)) = (old.take(), fork.take()) {
+                    let new = place((block.hash(), *height));
+                    out.push((Topic::ChainReorg, [place(old), new, place(fork)].concat()));
+                }
             }
             ChainEvent::Rejected { .. } => {}
         }
     }
-    let Some((block, height)) = last else { return out };
-    out.push((Topic::HashBlock, display(&block.hash())));
-    out.push((Topic::RawBlock, block.block().to_bytes()));
-    out.push((Topic::HashBlockHeight, place((block.hash(), height))));
-    if let (Some(old), Some(fork)) = (old, fork) {
-        out.push((Topic::ChainReorg, [place(old), place((block.hash(), height)), place(fork)].concat()));
-    }
     out
 }
 
-fn push_tx(out: &mut Vec<(Topic, Vec<u8>)>, id: &fluxd_primitives::TxId, bytes: &[u8]) {
+fn push_tx(out: &mut Vec<(Topic, Vec<u8>)>, id: &TxId, bytes: &[u8]) {
     let mut shown = id.0.to_vec();
     shown.reverse();
     out.push((Topic::HashTx, shown));

@@ -1,6 +1,7 @@
 //! Drives the built daemon from outside.
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used)] // a test's failure is a panic
 
+mod fluxnodes;
 mod nodes;
 mod operations;
 mod two_nodes;

@@ -166,6 +166,19 @@ pub(crate) fn transactions(file: &File<'_>, cases: &mut Cases) {
         let sighash = sighash(&wrong_proof, branch_id);
         let outcome = verify_transaction(&keys, &wrong_proof, &sighash);
         cases.check(format!("{name}, another proof"), outcome.is_err(), || "it passes".to_owned());
+        // With the hash of the sound transaction every signature is right, and the proof alone is wrong.
+        let signed = self::sighash(&tx, branch_id);
+        cases.equal(
+            format!("{name}, a wrong proof under right signatures"),
+            &verify_transaction(&keys, &wrong_proof, &signed),
+            &Err(ShieldedError::Output),
+        );
+        let mut batch = Batch::default();
+        for tx in [&tx, &wrong_proof, &tx] {
+            cases.equal(format!("{name} signatures"), &batch.add(tx, &signed), &Ok(()));
+        }
+        let together = batch.verify(&keys, StdRng::seed_from_u64(7));
+        cases.check(format!("{name}, one wrong proof of many"), together.is_err(), || "it passes".to_owned());
     }
 }
 

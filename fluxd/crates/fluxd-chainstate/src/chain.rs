@@ -223,7 +223,7 @@ impl ChainState {
     /// # Errors
     /// The store fails.
     pub fn coins(&self, txid: &TxId) -> Result<Option<Coins>> {
-        self.with_state(|state| state.coins(txid))
+        Ok(self.with_state(|state| state.coins(txid))?.as_deref().cloned())
     }
 
     /// True when the nullifiers of a transaction are not spent and its anchors are known (`HaveShieldedRequirements`).

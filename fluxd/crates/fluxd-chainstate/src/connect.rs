@@ -42,7 +42,7 @@ const ANY_COINBASE_UNTIL: u32 = 2;
 /// Everything a valid block changes.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    coins: HashMap<TxId, Option<Coins>>,
+    coins: HashMap<TxId, Option<Arc<Coins>>>,
     sprout_nullifiers: HashSet<Hash256>,
     sapling_nullifiers: HashSet<Hash256>,
     sprout_tree: Option<(SproutTree, Hash256)>,
@@ -138,7 +138,7 @@ struct Connecting<'a> {
     before: Before<'a>,
     height: u32,
     with_scripts: bool,
-    coins: HashMap<TxId, Option<Coins>>,
+    coins: HashMap<TxId, Option<Arc<Coins>>>,
     sprout_nullifiers: HashSet<Hash256>,
     sapling_nullifiers: HashSet<Hash256>,
     sprout_leaves: Vec<Hash256>,
@@ -208,7 +208,7 @@ impl<'a> Connecting<'a> {
             self.spend(tx)?;
         }
         if let Some(coins) = Coins::of_transaction(tx, self.height) {
-            self.coins.insert(*txid, Some(coins));
+            self.coins.insert(*txid, Some(Arc::new(coins)));
         }
         for joinsplit in &tx.joinsplits {
             self.sprout_nullifiers.extend(joinsplit.nullifiers);
@@ -229,7 +229,7 @@ impl<'a> Connecting<'a> {
         if self.sigops > MAX_BLOCK_SIGOPS { Err(ConnectError::SigOps) } else { Ok(()) }
     }
 
-    fn coins(&self, txid: &TxId) -> Result<Option<Coins>, ChainError> {
+    fn coins(&self, txid: &TxId) -> Result<Option<Arc<Coins>>, ChainError> {
         match self.coins.get(txid) {
             Some(coins) => Ok(coins.clone()),
             None => self.before.state.coins(txid),
@@ -315,8 +315,15 @@ impl<'a> Connecting<'a> {
         let mut undo: Vec<InputUndo> = Vec::with_capacity(tx.inputs.len());
         for input in &tx.inputs {
             let txid = input.prevout.txid;
-            let mut coins = self.coins(&txid)?.ok_or(ConnectError::MissingInput)?;
-            undo.push(coins.spend(input.prevout.index).ok_or(ConnectError::MissingInput)?);
+            // What this plan changed already is its own; what it takes from the state is copied once.
+            let known = match self.coins.remove(&txid) {
+                Some(known) => known,
+                None => self.before.state.coins(&txid)?,
+            };
+            let mut coins = known.ok_or(ConnectError::MissingInput)?;
+            undo.push(
+                Arc::make_mut(&mut coins).spend(input.prevout.index).ok_or(ConnectError::MissingInput)?,
+            );
             self.coins.insert(txid, (!coins.is_spent()).then_some(coins));
         }
         self.undo.transactions.push(undo);

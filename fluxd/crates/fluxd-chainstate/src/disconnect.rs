@@ -1,6 +1,8 @@
 //! The inverse of connecting: what a block made is taken away, what it spent is given back. Mirrors `DisconnectBlock` in
 //! `src/main.cpp`; the node list has undo data of its own.
 
+use std::sync::Arc;
+
 use fluxd_consensus::check::CheckedBlock;
 use fluxd_primitives::{Hash256, TxId};
 use fluxd_storage::{BlockUndo, Coins, View};
@@ -32,7 +34,7 @@ pub(crate) fn disconnect(
     let transactions: Vec<_> = block.transactions().zip(spent_by).collect();
     for ((txid, tx), spent) in transactions.into_iter().rev() {
         let made = Coins::of_transaction(tx, height);
-        if coins(group, cache, view, txid)? != made {
+        if coins(group, cache, view, txid)?.as_deref() != made.as_ref() {
             return Err(mismatch("the outputs of a transaction are not there"));
         }
         group.coins.insert(*txid, None);
@@ -49,10 +51,13 @@ pub(crate) fn disconnect(
             return Err(mismatch("undo data of another number of inputs"));
         }
         for (input, undo) in tx.inputs.iter().zip(spent).rev() {
-            let before = coins(group, cache, view, &input.prevout.txid)?;
-            let restored = Coins::restore(before, input.prevout.index, undo)
+            let before = match group.coins.remove(&input.prevout.txid) {
+                Some(before) => before,
+                None => cache.get(&input.prevout.txid, view)?,
+            };
+            let restored = Coins::restore(before.map(Arc::unwrap_or_clone), input.prevout.index, undo)
                 .map_err(|source| ChainError::UndoMismatch { hash, source })?;
-            group.coins.insert(input.prevout.txid, Some(restored));
+            group.coins.insert(input.prevout.txid, Some(Arc::new(restored)));
         }
     }
     let state = StateView { group, cache, view };
@@ -63,6 +68,11 @@ pub(crate) fn disconnect(
     Ok(())
 }
 
-fn coins(group: &Group, cache: &CoinCache, view: &View, txid: &TxId) -> Result<Option<Coins>, ChainError> {
+fn coins(
+    group: &Group,
+    cache: &CoinCache,
+    view: &View,
+    txid: &TxId,
+) -> Result<Option<Arc<Coins>>, ChainError> {
     StateView { group, cache, view }.coins(txid)
 }

@@ -1,7 +1,7 @@
 //! The state that blocks are judged against: what is committed, and over it what the open group of blocks changed.
 //! Mirrors `CCoinsViewCache` of `src/coins.cpp`.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use fluxd_primitives::{Hash256, OutPoint, TxId, TxOut};
 use fluxd_shielded::{
@@ -44,7 +44,8 @@ impl Coin {
 /// Changes since the last commit.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
-    pub(crate) coins: HashMap<TxId, Option<Coins>>,
+    /// Shared with the cache and with open plans: a transaction may have thousands of outputs.
+    pub(crate) coins: HashMap<TxId, Option<Arc<Coins>>>,
     pub(crate) sprout_nullifiers: HashMap<Hash256, bool>,
     pub(crate) sapling_nullifiers: HashMap<Hash256, bool>,
     pub(crate) sprout_anchors: HashMap<Hash256, Option<SproutTree>>,
@@ -112,7 +113,7 @@ impl Group {
     /// All changes as rows.
     pub(crate) fn write(&self, batch: &mut Batch) {
         for (txid, coins) in &self.coins {
-            batch.set_coins(txid, coins.as_ref());
+            batch.set_coins(txid, coins.as_deref());
         }
         for (nullifier, spent) in &self.sprout_nullifiers {
             batch.set_sprout_nullifier(nullifier, *spent);
@@ -140,8 +141,8 @@ pub(crate) struct CoinCache {
 
 #[derive(Debug, Default)]
 struct Generations {
-    young: HashMap<TxId, Option<Coins>>,
-    old: HashMap<TxId, Option<Coins>>,
+    young: HashMap<TxId, Option<Arc<Coins>>>,
+    old: HashMap<TxId, Option<Arc<Coins>>>,
     young_bytes: usize,
 }
 
@@ -151,7 +152,7 @@ impl CoinCache {
     }
 
     /// Takes over what was committed.
-    pub(crate) fn update(&self, changes: HashMap<TxId, Option<Coins>>) {
+    pub(crate) fn update(&self, changes: HashMap<TxId, Option<Arc<Coins>>>) {
         let mut generations = self.generations.lock();
         for (txid, coins) in changes {
             generations.old.remove(&txid);
@@ -159,14 +160,14 @@ impl CoinCache {
         }
     }
 
-    fn get(&self, txid: &TxId, view: &View) -> Result<Option<Coins>, ChainError> {
+    pub(crate) fn get(&self, txid: &TxId, view: &View) -> Result<Option<Arc<Coins>>, ChainError> {
         let mut generations = self.generations.lock();
         if let Some(coins) = generations.young.get(txid) {
             return Ok(coins.clone());
         }
         let coins = match generations.old.remove(txid) {
             Some(coins) => coins,
-            None => view.coins(txid)?,
+            None => view.coins(txid)?.map(Arc::new),
         };
         generations.put(*txid, coins.clone(), self.limit);
         Ok(coins)
@@ -174,10 +175,10 @@ impl CoinCache {
 }
 
 impl Generations {
-    fn put(&mut self, txid: TxId, coins: Option<Coins>, limit: usize) {
-        self.young_bytes += row_bytes(coins.as_ref());
+    fn put(&mut self, txid: TxId, coins: Option<Arc<Coins>>, limit: usize) {
+        self.young_bytes += row_bytes(coins.as_deref());
         if let Some(replaced) = self.young.insert(txid, coins) {
-            self.young_bytes = self.young_bytes.saturating_sub(row_bytes(replaced.as_ref()));
+            self.young_bytes = self.young_bytes.saturating_sub(row_bytes(replaced.as_deref()));
         }
         if self.young_bytes > limit {
             self.old = std::mem::take(&mut self.young);
@@ -212,7 +213,7 @@ pub(crate) struct StateView<'a> {
 }
 
 impl StateView<'_> {
-    pub(crate) fn coins(&self, txid: &TxId) -> Result<Option<Coins>, ChainError> {
+    pub(crate) fn coins(&self, txid: &TxId) -> Result<Option<Arc<Coins>>, ChainError> {
         match self.group.coins.get(txid) {
             Some(coins) => Ok(coins.clone()),
             None => self.cache.get(txid, self.view),

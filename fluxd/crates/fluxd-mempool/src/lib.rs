@@ -18,6 +18,6 @@ pub use accept::{Admission, Admitted, Drop, Reject};
 pub use entry::Entry;
 pub use estimator::FeeEstimator;
 pub use orphans::Orphans;
-pub use pool::{Mempool, Policy, PoolDelta};
+pub use pool::{Mempool, Policy, PoolDelta, PoolSpending};
 pub use saved::SavedError;
 pub use standard::{NonStandard, is_dust};

@@ -178,6 +178,14 @@ impl Mempool {
         self.spenders.get(outpoint).copied()
     }
 
+    /// The input that spends an output, with the output's value and address.
+    #[must_use]
+    pub fn spending(&self, outpoint: &OutPoint) -> Option<PoolSpending> {
+        let (txid, input) = self.spender(outpoint)?;
+        let spent = self.entries.get(&txid)?.spent.get(usize::try_from(input).ok()?)?;
+        Some(PoolSpending { txid, input, value: spent.value, address: address_of(spent) })
+    }
+
     /// True when a transaction spends a nullifier.
     #[must_use]
     pub fn spends_nullifier(&self, sprout: bool, nullifier: &Hash256) -> bool {
@@ -476,6 +484,19 @@ impl Mempool {
 
 /// The height that outputs of the pool count as.
 pub(crate) const MEMPOOL_HEIGHT: u32 = 0x7fff_ffff;
+
+/// An input of the pool and what it spends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSpending {
+    /// The transaction.
+    pub txid: TxId,
+    /// Its input.
+    pub input: u32,
+    /// The value that is spent.
+    pub value: Amount,
+    /// Whom the output pays, where the indexes know it.
+    pub address: Option<AddressKey>,
+}
 
 /// An input or output of the pool that touches an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

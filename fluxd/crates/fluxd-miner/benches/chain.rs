@@ -1,19 +1,22 @@
 //! How fast a chain is replayed, reorganized and its signatures and proofs are checked. Blocks are as busy with fluxnodes
 //! as those of the main network: 58 CONFIRMs each, every signature checked. `REPLAY_BLOCKS` sets the length (default
-//! 1,000). The proofs come from the real Zcash blocks in `$VECTORS_DIR` (default `../../shared/vectors` beside the chain's folder).
+//! 1,000). With `BUSY_CHAIN=FILE` the chain is kept in a file: the first run makes it, the next ones replay it once while
+//! they read it, and say how fast and with how much memory. The proofs come from the real Zcash blocks in `$VECTORS_DIR` (default `../../shared/vectors` beside the chain's folder).
 
 #![allow(missing_docs, clippy::print_stderr, clippy::disallowed_methods)]
 
 use std::{
     env,
+    fs::File,
     hint::black_box,
-    path::PathBuf,
+    io::{BufReader, BufWriter, Read, Write},
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use fluxd_chainstate::{ChainState, Options, check_confirm};
+use fluxd_chainstate::{ChainState, Options, check_confirm, check_shielded_together};
 use fluxd_consensus::check::CheckedBlock;
 use fluxd_miner::testing::{Key, Lab, confirm, params};
 use fluxd_primitives::{
@@ -39,6 +42,59 @@ const QUIET: u32 = 217;
 
 fn replay_blocks() -> u32 {
     env::var("REPLAY_BLOCKS").ok().and_then(|text| text.parse().ok()).unwrap_or(1000)
+}
+
+/// The length of a block in the file, before its bytes.
+type Length = u32;
+
+/// Makes a busy chain and writes its blocks into a file.
+fn write_chain(path: &Path) {
+    let (blocks, _) = busy_chain();
+    let mut file = BufWriter::new(File::create(path).expect("a file"));
+    for block in blocks {
+        file.write_all(&Length::try_from(block.len()).expect("short").to_le_bytes()).expect("written");
+        file.write_all(&block).expect("written");
+    }
+    file.flush().expect("written");
+}
+
+/// The next blocks of the file.
+fn read_blocks(file: &mut impl Read, count: usize) -> Vec<Vec<u8>> {
+    let mut length = [0; size_of::<Length>()];
+    let next = |_| {
+        file.read_exact(&mut length).ok()?;
+        let mut block = vec![0; usize::try_from(Length::from_le_bytes(length)).expect("short")];
+        file.read_exact(&mut block).expect("a whole block");
+        Some(block)
+    };
+    (0..count).map_while(next).collect()
+}
+
+/// Replays the chain of a file into an empty folder.
+fn replay_file(path: &Path) {
+    let mut file = BufReader::new(File::open(path).expect("a file"));
+    let quiet = read_blocks(&mut file, usize::try_from(QUIET).expect("few"));
+    let now = i64::from(Block::from_bytes(quiet.last().expect("blocks")).expect("a block").header.time)
+        + 30 * i64::from(replay_blocks())
+        + 100_000;
+    let dir = TempDir::new().expect("a folder");
+    let mut chain = ChainState::open(dir.path(), Arc::new(params()), Options::default()).expect("opened");
+    feed(&mut chain, &quiet, now);
+    let (start, mut count) = (Instant::now(), 0);
+    loop {
+        let blocks = read_blocks(&mut file, 512);
+        if blocks.is_empty() {
+            break;
+        }
+        count += blocks.len();
+        feed(&mut chain, &blocks, now);
+    }
+    chain.flush().expect("flushed");
+    let seconds = start.elapsed().as_secs_f64();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned();
+    let rate = f64::from(u32::try_from(count).expect("few")) / seconds;
+    eprintln!("replay of {count} busy blocks: {seconds:.1} s, {rate:.0} blocks/s, {peak}");
 }
 
 /// The wire form of all blocks of a busy chain.
@@ -71,6 +127,9 @@ fn feed(chain: &mut ChainState, blocks: &[Vec<u8>], now: i64) {
 }
 
 fn replay(criterion: &mut Criterion) {
+    if let Some(path) = env::var_os("BUSY_CHAIN").map(PathBuf::from) {
+        return if path.exists() { replay_file(&path) } else { write_chain(&path) };
+    }
     let (blocks, now) = busy_chain();
     // Long after the blocks, as a synchronization is.
     let now = now + 100_000;
@@ -150,11 +209,15 @@ fn signatures(criterion: &mut Criterion) {
     group.bench_function("libsecp256k1_alone_on_one_thread", |bencher| {
         bencher.iter(|| raw.iter().all(|(message, signature)| signature.recover(*message).is_ok()));
     });
+    // As many as there are cores, so that what else runs on the machine slows both alike.
+    group.bench_function("libsecp256k1_alone_on_all_threads", |bencher| {
+        bencher.iter(|| raw.par_iter().all(|(message, signature)| signature.recover(*message).is_ok()));
+    });
     group.finish();
 }
 
 /// Transactions with Sapling proofs of real Zcash blocks, with their signature hashes.
-fn shielded_transactions() -> Vec<(Transaction, Hash256)> {
+fn shielded_transactions() -> Vec<(Transaction, u32, Hash256)> {
     let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../../shared/vectors"));
     let root = env::var_os("VECTORS_DIR").map_or_else(beside, PathBuf::from);
     let mut found = Vec::new();
@@ -173,7 +236,7 @@ fn shielded_transactions() -> Vec<(Transaction, Hash256)> {
             let parts = SighashParts::new(&tx);
             let branch = u32::try_from(branch).expect("32 bits");
             let hash = sighash::signature_hash(&tx, &parts, None, sighash::ALL, branch).expect("a hash");
-            found.push((tx, hash));
+            found.push((tx, branch, hash));
         }
     }
     if found.is_empty() {
@@ -185,7 +248,7 @@ fn shielded_transactions() -> Vec<(Transaction, Hash256)> {
 fn proofs(criterion: &mut Criterion) {
     let keys = ProofKeys::new();
     let mut transactions = shielded_transactions();
-    transactions.retain(|(tx, hash)| verify_transaction(&keys, tx, hash).is_ok() && !tx.spends.is_empty());
+    transactions.retain(|(tx, _, hash)| verify_transaction(&keys, tx, hash).is_ok() && !tx.spends.is_empty());
     if transactions.is_empty() {
         return;
     }
@@ -194,20 +257,25 @@ fn proofs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sapling");
     group.sample_size(10).throughput(Throughput::Elements(64));
     group.bench_function("one_by_one", |bencher| {
-        bencher.iter(|| many.iter().all(|(tx, hash)| verify_transaction(&keys, tx, hash).is_ok()));
+        bencher.iter(|| many.iter().all(|(tx, _, hash)| verify_transaction(&keys, tx, hash).is_ok()));
     });
     group.bench_function("in_one_batch", |bencher| {
         bencher.iter_batched(
             || StdRng::seed_from_u64(7),
             |rng| {
                 let mut batch = Batch::default();
-                for (tx, hash) in &many {
+                for (tx, _, hash) in &many {
                     batch.add(tx, hash).expect("sound signatures");
                 }
                 black_box(batch.verify(&keys, rng).is_ok())
             },
             BatchSize::SmallInput,
         );
+    });
+    // As blocks are connected: a batch per core.
+    let jobs: Vec<(&Transaction, u32)> = many.iter().map(|(tx, branch, _)| (tx, *branch)).collect();
+    group.bench_function("in_one_batch_per_core", |bencher| {
+        bencher.iter(|| assert_eq!(check_shielded_together(black_box(&jobs), [7; 32]), Ok(())));
     });
     group.finish();
 }

@@ -2,7 +2,8 @@
 //! Public where they are switched on. Mirrors `src/rest.cpp`.
 
 use axum::http::StatusCode;
-use fluxd_primitives::{BlockHash, Codec, OutPoint, TxId, TxOut, codec::Writer};
+use fluxd_chainstate::Coin;
+use fluxd_primitives::{BlockHash, Codec, OutPoint, Transaction, TxId, TxOut, codec::Writer};
 use shared_vendor::hex;
 
 use crate::{
@@ -62,18 +63,28 @@ pub(crate) fn answer(context: &Context, path: &str, body: &[u8]) -> Answer {
         ["block", "notxdetails", hash] => one_block(context, hash, format, false),
         ["headers", count, hash] => headers(context, count, hash, format),
         ["headers", ..] => Err(bad("No header count specified. Use /rest/headers/<count>/<hash>.<ext>.")),
-        ["chaininfo"] if format == Format::Json => {
-            let methods = crate::methods::all();
-            let method = methods.iter().find(|method| method.name == "getblockchaininfo");
-            let info = method.map(|method| (method.run)(context, &Args::default()));
-            match info {
-                Some(Ok(info)) => json(&info),
-                _ => Err((StatusCode::INTERNAL_SERVER_ERROR, "chaininfo failed".to_owned())),
-            }
+        ["chaininfo"] if format == Format::Json => of_method(context, "getblockchaininfo", &Args::default()),
+        ["mempool", "info"] if format == Format::Json => {
+            of_method(context, "getmempoolinfo", &Args::default())
         }
-        ["chaininfo"] => Err(missing("output format not found (available: json)")),
+        ["mempool", "contents"] if format == Format::Json => {
+            of_method(context, "getrawmempool", &Args(vec![serde_json::Value::Bool(true)]))
+        }
+        ["chaininfo"] | ["mempool", "info" | "contents"] => {
+            Err(missing("output format not found (available: json)"))
+        }
         ["getutxos", rest @ ..] => utxos(context, rest, body, format),
         _ => Err(missing("")),
+    }
+}
+
+/// What a method of RPC answers.
+fn of_method(context: &Context, name: &str, args: &Args) -> Answer {
+    let methods = crate::methods::all();
+    let method = methods.iter().find(|method| method.name == name);
+    match method.map(|method| (method.run)(context, args)) {
+        Some(Ok(found)) => json(&found),
+        _ => Err((StatusCode::INTERNAL_SERVER_ERROR, format!("{name} failed"))),
     }
 }
 
@@ -88,14 +99,22 @@ fn failed(err: &impl std::fmt::Display) -> Refusal {
 fn tx(context: &Context, id: &str, format: Format) -> Answer {
     let txid = TxId(hash_of(id)?);
     let chain = context.chain.read();
-    let reader = chain.reader();
-    let found = reader.transaction(&txid).map_err(|err| failed(&err))?;
-    let found = found.ok_or_else(|| missing(format!("{id} not found")))?;
+    let (reader, pool) = (chain.reader(), context.mempool.lock());
+    let (tx, block) = match pool.get(&txid) {
+        Some(entry) => (Transaction::clone(&entry.tx), None),
+        None => {
+            let found = reader.transaction(&txid).map_err(|err| failed(&err))?;
+            let found = found.ok_or_else(|| missing(format!("{id} not found")))?;
+            (found.tx, Some(found.block))
+        }
+    };
     if format != Format::Json {
-        return raw(format, found.tx.to_bytes());
+        return raw(format, tx.to_bytes());
     }
-    let mut out = transaction::present(&reader, &found.tx).map_err(|err| failed(&err))?;
-    transaction::push_block(&mut out, &chain, &found.block);
+    let mut out = transaction::present(&reader, &pool, &tx).map_err(|err| failed(&err))?;
+    if let Some(block) = block {
+        transaction::push_block(&mut out, &chain, &block);
+    }
     json(&out)
 }
 
@@ -107,7 +126,7 @@ fn one_block(context: &Context, hash: &str, format: Format, full: bool) -> Answe
     if format != Format::Json {
         return raw(format, body.block().to_bytes());
     }
-    json(&block::block(&chain, id, body.block(), full).map_err(|err| failed(&err))?)
+    json(&block::block(&chain, &context.mempool, id, body.block(), full).map_err(|err| failed(&err))?)
 }
 
 fn headers(context: &Context, count: &str, hash: &str, format: Format) -> Answer {
@@ -134,43 +153,51 @@ fn headers(context: &Context, count: &str, hash: &str, format: Format) -> Answer
 
 /// `/checkmempool/txid-n/...`, or the same in the body: a flag and a list of outpoints.
 fn utxos(context: &Context, parts: &[&str], body: &[u8], format: Format) -> Answer {
-    let parts = match parts {
-        ["checkmempool", rest @ ..] => rest,
-        all => all,
+    let refused = |text: &str| (StatusCode::INTERNAL_SERVER_ERROR, text.to_owned());
+    let (mut with_pool, parts) = match parts {
+        ["checkmempool", rest @ ..] => (true, rest),
+        all => (false, all),
     };
     let mut outpoints = Vec::new();
     for part in parts {
         let parsed =
             part.split_once('-').and_then(|(txid, index)| Some((txid.parse().ok()?, index.parse().ok()?)));
-        let (txid, index) = parsed.ok_or_else(|| bad("Parse error"))?;
+        let (txid, index) = parsed.ok_or_else(|| refused("Parse error"))?;
         outpoints.push(OutPoint { txid, index });
+    }
+    if outpoints.is_empty() && (with_pool || body.is_empty() || format == Format::Json) {
+        return Err(refused("Error: empty request"));
     }
     if !body.is_empty() && format != Format::Json {
         if !outpoints.is_empty() {
-            return Err(bad("Combination of URI scheme inputs and raw post data is not allowed"));
+            return Err(refused("Combination of URI scheme inputs and raw post data is not allowed"));
         }
         let bytes = match format {
             Format::Hex => {
-                hex::decode(String::from_utf8_lossy(body).trim()).map_err(|_| bad("Parse error"))?
+                hex::decode(String::from_utf8_lossy(body).trim()).map_err(|_| refused("Parse error"))?
             }
             _ => body.to_vec(),
         };
         let mut reader = fluxd_primitives::codec::Reader::new(&bytes);
-        reader.u8().map_err(|_| bad("Parse error"))?;
-        outpoints = fluxd_primitives::codec::list(&mut reader).map_err(|_| bad("Parse error"))?;
-    }
-    if outpoints.is_empty() {
-        return Err(bad("Error: empty request"));
+        with_pool = reader.u8().map_err(|_| refused("Parse error"))? != 0;
+        outpoints = fluxd_primitives::codec::list(&mut reader).map_err(|_| refused("Parse error"))?;
     }
     if outpoints.len() > MAX_OUTPOINTS {
         let text =
             format!("Error: max outpoints exceeded (max: {MAX_OUTPOINTS}, tried: {})", outpoints.len());
-        return Err(bad(text));
+        return Err(refused(&text));
     }
     let chain = context.chain.read();
+    let pool = context.mempool.lock();
     let mut coins = Vec::with_capacity(outpoints.len());
+    // The reference looks nothing up where the pool is left out.
     for outpoint in &outpoints {
-        coins.push(chain.coin(outpoint).map_err(|err| failed(&err))?);
+        let coin = match pool.coins(&outpoint.txid) {
+            _ if !with_pool || pool.spender(outpoint).is_some() => None,
+            Some(coins) => Coin::of(&coins, outpoint.index),
+            None => chain.coin(outpoint).map_err(|err| failed(&err))?,
+        };
+        coins.push(coin);
     }
     let (height, tip) = (chain.index().height(), chain.tip().hash);
     if format == Format::Json {

@@ -209,8 +209,8 @@ impl Machine for HeaderSync {
                 self.leader = self.leader.filter(|leader| *leader != key);
             }
             Input::Announced(key) => {
-                let idle = self.peers.get(&key).is_some_and(|state| state.asked.is_none());
-                if idle && (self.near || self.leader.is_none()) {
+                // Also while an answer is owed: who had nothing to tell before does not answer, and has something now.
+                if self.near || self.leader.is_none_or(|leader| leader == key) {
                     self.ask(now, key, Start::Best, out);
                 }
             }

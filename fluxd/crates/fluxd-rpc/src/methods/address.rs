@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use fluxd_chainstate::{ChainState, IndexKind};
-use fluxd_primitives::{Address, OutPoint, TxId};
+use fluxd_mempool::PoolDelta;
+use fluxd_primitives::{Address, Amount, OutPoint, TxId};
 use fluxd_storage::{AddressDelta, AddressKey};
 use serde_json::Value;
 use shared_vendor::hex;
@@ -14,7 +15,7 @@ use crate::{
     error::{self, RpcError},
     json::Json,
     params::{Args, Result, hash, whole},
-    present::transaction::address_of,
+    present::transaction::{address_of, spending},
 };
 
 pub(super) const METHODS: fn() -> Vec<Method> = || {
@@ -33,6 +34,12 @@ pub(super) const METHODS: fn() -> Vec<Method> = || {
         method("getaddressdeltas", addresses, "Changes of addresses.", deltas),
         method("getaddressbalance", addresses, "Balances of addresses.", balance),
         method("getaddresstxids", addresses, "Transactions of addresses.", txids),
+        method(
+            "getaddressmempool",
+            "{\"addresses\": [\"address\", ...]}",
+            "Changes that wait in the pool.",
+            waiting,
+        ),
         method("getspentinfo", "{\"txid\": \"txid\", \"index\": n}", "What spent an output.", spent),
     ]
 };
@@ -195,6 +202,28 @@ fn txids(context: &Context, args: &Args) -> Result<Json> {
     Ok(Json::List(found.into_iter().map(|(_, txid)| Json::from(txid)).collect()))
 }
 
+fn waiting(context: &Context, args: &Args) -> Result<Json> {
+    let chain = context.chain.read();
+    require_insight(&chain, "getaddressmempool")?;
+    let pool = context.mempool.lock();
+    let mut found = Vec::new();
+    for key in keys(&chain, args)? {
+        found.extend(pool.address_deltas(&key).into_iter().map(|delta| (key, delta)));
+    }
+    found.sort_by_key(|(_, delta)| delta.time);
+    let format = &chain.params().addresses;
+    let row = |(key, delta): (AddressKey, PoolDelta)| {
+        let mut one = Json::object();
+        one.push("address", address_of(&key).encode(format)).push("txid", delta.txid.to_string());
+        one.push("index", delta.index).push("satoshis", delta.value.zat()).push("timestamp", delta.time);
+        if let Some(prevout) = delta.prevout.filter(|_| delta.value < Amount::ZERO) {
+            one.push("prevtxid", prevout.txid.to_string()).push("prevout", prevout.index);
+        }
+        one
+    };
+    Ok(Json::List(found.into_iter().map(row).collect()))
+}
+
 fn spent(context: &Context, args: &Args) -> Result<Json> {
     let chain = context.chain.read();
     require_insight(&chain, "getspentinfo")?;
@@ -207,7 +236,7 @@ fn spent(context: &Context, args: &Args) -> Result<Json> {
     let index = whole(index.ok_or_else(|| refused("Invalid index, must be an integer"))?)?;
     let txid = TxId(hash(txid, "txid")?.0);
     let row = match u32::try_from(index) {
-        Ok(index) => chain.reader().spent(&OutPoint { txid, index })?,
+        Ok(index) => spending(&chain.reader(), &context.mempool.lock(), &OutPoint { txid, index })?,
         Err(_) => None,
     };
     let row = row.ok_or_else(|| refused("Unable to get spent info"))?;

@@ -1,7 +1,7 @@
 //! Methods about single blocks. Mirrors `src/rpc/blockchain.cpp`.
 
 use fluxd_chainstate::{BlockId, ChainError, ChainState};
-use fluxd_primitives::{BlockHash, Codec, OutPoint};
+use fluxd_primitives::{BlockHash, Codec};
 use shared_vendor::hex;
 
 use super::Method;
@@ -10,7 +10,10 @@ use crate::{
     error::{self, RpcError},
     json::Json,
     params::{Args, Result},
-    present::{block, script, transaction::address_of},
+    present::{
+        block, script,
+        transaction::{address_of, spending},
+    },
 };
 
 pub(super) const METHODS: fn() -> Vec<Method> = || {
@@ -88,7 +91,7 @@ fn get(context: &Context, args: &Args) -> Result<Json> {
     if verbosity == 0 {
         return Ok(Json::from(hex::encode(body.block().to_bytes())));
     }
-    block::block(&chain, id, body.block(), verbosity == 2)
+    block::block(&chain, &context.mempool, id, body.block(), verbosity == 2)
 }
 
 fn header(context: &Context, args: &Args) -> Result<Json> {
@@ -117,7 +120,7 @@ fn deltas(context: &Context, args: &Args) -> Result<Json> {
     for (place, (txid, tx)) in body.transactions().enumerate() {
         let mut inputs = Vec::new();
         for (index, input) in tx.inputs.iter().enumerate().filter(|_| !tx.is_coinbase()) {
-            let spent = reader.spent(&OutPoint { ..input.prevout })?;
+            let spent = spending(&reader, &context.mempool.lock(), &input.prevout)?;
             let spent =
                 spent.ok_or_else(|| RpcError::new(error::INTERNAL, "Spent information not available"))?;
             let mut delta = Json::object();

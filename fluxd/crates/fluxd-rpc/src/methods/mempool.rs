@@ -61,10 +61,12 @@ pub(super) const METHODS: fn() -> Vec<Method> = || {
 };
 
 fn info(context: &Context, _: &Args) -> Result<Json> {
+    // The chain is locked before the pool, everywhere.
+    let network = context.chain.read().params().network;
     let pool = context.mempool.lock();
     let mut out = Json::object();
     out.push("size", pool.len()).push("bytes", pool.bytes()).push("usage", pool.memory());
-    if context.chain.read().params().network == fluxd_consensus::params::Network::Regtest {
+    if network == fluxd_consensus::params::Network::Regtest {
         out.push("fullyNotified", true);
     }
     Ok(out)

@@ -80,7 +80,7 @@ fn get(context: &Context, args: &Args) -> Result<Json> {
         }
         let mut out = Json::object();
         out.push("hex", text);
-        push(&mut out, &chain.reader(), &tx)?;
+        push(&mut out, &chain.reader(), &context.mempool.lock(), &tx)?;
         return Ok(out);
     }
     let found = find(&chain, &id)?
@@ -91,7 +91,7 @@ fn get(context: &Context, args: &Args) -> Result<Json> {
     }
     let mut out = Json::object();
     out.push("hex", text);
-    push(&mut out, &chain.reader(), &found.tx)?;
+    push(&mut out, &chain.reader(), &context.mempool.lock(), &found.tx)?;
     push_block(&mut out, &chain, &found.block);
     Ok(out)
 }
@@ -102,7 +102,7 @@ fn decode(context: &Context, args: &Args) -> Result<Json> {
     let bytes = hex::decode(args.text(0)?).map_err(|_| failed())?;
     let tx = Transaction::from_bytes(&bytes).map_err(|_| failed())?;
     let reader = context.chain.read().reader();
-    present(&reader, &tx)
+    present(&reader, &context.mempool.lock(), &tx)
 }
 
 fn decode_script(context: &Context, args: &Args) -> Result<Json> {

@@ -2,11 +2,13 @@
 
 use fluxd_chainstate::{BlockId, ChainState};
 use fluxd_consensus::upgrades::Upgrade;
+use fluxd_mempool::Mempool;
 use fluxd_pon::PonBlock;
 use fluxd_pow::difficulty::Recent;
 use fluxd_primitives::{
     Amount, Block, BlockHeader, Codec, CompactTarget, OutPoint, Transaction, block::Proof,
 };
+use parking_lot::Mutex;
 use shared_vendor::hex;
 
 use super::transaction;
@@ -154,7 +156,13 @@ pub fn pools(chain: &ChainState) -> Json {
 ///
 /// # Errors
 /// The store fails.
-pub fn block(chain: &ChainState, id: BlockId, block: &Block, full: bool) -> Result<Json> {
+pub fn block(
+    chain: &ChainState,
+    mempool: &Mutex<Mempool>,
+    id: BlockId,
+    block: &Block,
+    full: bool,
+) -> Result<Json> {
     let (row, entry) = (chain.row(id)?, chain.index().entry(id));
     let header = &block.header;
     let mut out = Json::object();
@@ -166,8 +174,8 @@ pub fn block(chain: &ChainState, id: BlockId, block: &Block, full: bool) -> Resu
     out.push("merkleroot", header.merkle_root.to_string());
     out.push("finalsaplingroot", header.sapling_root.to_string());
     let list: Vec<Json> = if full {
-        let reader = chain.reader();
-        block.transactions.iter().map(|tx| transaction::present(&reader, tx)).collect::<Result<_>>()?
+        let (reader, pool) = (chain.reader(), mempool.lock());
+        block.transactions.iter().map(|tx| transaction::present(&reader, &pool, tx)).collect::<Result<_>>()?
     } else {
         block.transactions.iter().map(|tx| Json::from(tx.txid().to_string())).collect()
     };

@@ -89,7 +89,7 @@ const NAMES: [&str; 89] = [
     "OP_CHECKMULTISIG",
     "OP_CHECKMULTISIGVERIFY",
     "OP_NOP1",
-    "OP_CHECKLOCKTIMEVERIFY",
+    "OP_NOP2",
     "OP_NOP3",
     "OP_NOP4",
     "OP_NOP5",

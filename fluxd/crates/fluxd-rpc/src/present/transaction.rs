@@ -2,8 +2,9 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use fluxd_chainstate::{ChainReader, ChainState, IndexKind};
+use fluxd_mempool::{Mempool, PoolSpending};
 use fluxd_primitives::{
-    Address, BlockHash, Codec, OutPoint, Transaction, TxId,
+    Address, Amount, BlockHash, Codec, OutPoint, Transaction, TxId,
     codec::Writer,
     transaction::{
         SAPLING_VERSION,
@@ -11,7 +12,7 @@ use fluxd_primitives::{
         shielded::{JoinSplit, SproutProof},
     },
 };
-use fluxd_storage::{AddressKey, SpentRow};
+use fluxd_storage::AddressKey;
 use shared_vendor::hex;
 
 use super::{
@@ -24,9 +25,9 @@ use crate::{json::Json, params::Result};
 ///
 /// # Errors
 /// The store fails.
-pub fn present(reader: &ChainReader, tx: &Transaction) -> Result<Json> {
+pub fn present(reader: &ChainReader, pool: &Mempool, tx: &Transaction) -> Result<Json> {
     let mut out = Json::object();
-    push(&mut out, reader, tx)?;
+    push(&mut out, reader, pool, tx)?;
     Ok(out)
 }
 
@@ -50,7 +51,7 @@ pub fn push_block(out: &mut Json, chain: &ChainState, block: &BlockHash) {
 ///
 /// # Errors
 /// The store fails.
-pub fn push(out: &mut Json, reader: &ChainReader, tx: &Transaction) -> Result<()> {
+pub fn push(out: &mut Json, reader: &ChainReader, pool: &Mempool, tx: &Transaction) -> Result<()> {
     let id = tx.txid();
     out.push("txid", id.to_string());
     out.push("version", tx.version);
@@ -66,9 +67,7 @@ pub fn push(out: &mut Json, reader: &ChainReader, tx: &Transaction) -> Result<()
     if tx.overwintered {
         out.push("expiryheight", tx.expiry_height);
     }
-    let spent = |outpoint: &OutPoint| -> Result<Option<SpentRow>> {
-        if reader.has(IndexKind::Spent) { Ok(reader.spent(outpoint)?) } else { Ok(None) }
-    };
+    let spent = |outpoint: &OutPoint| spending(reader, pool, outpoint);
     let mut inputs = Vec::with_capacity(tx.inputs.len());
     for input in &tx.inputs {
         let mut one = Json::object();
@@ -82,8 +81,8 @@ pub fn push(out: &mut Json, reader: &ChainReader, tx: &Transaction) -> Result<()
             one.push("scriptSig", text);
             if let Some(row) = spent(&input.prevout)? {
                 one.push("value", Json::amount(row.value)).push("valueSat", row.value.zat());
-                if let Some(address) = row.address {
-                    one.push("address", address_of(&address).encode(&reader.params().addresses));
+                if let Some(address) = &row.address {
+                    one.push("address", address_of(address).encode(&reader.params().addresses));
                 }
             }
         }
@@ -103,7 +102,7 @@ fn outputs(
     reader: &ChainReader,
     tx: &Transaction,
     id: &TxId,
-    spent: &dyn Fn(&OutPoint) -> Result<Option<SpentRow>>,
+    spent: &dyn Fn(&OutPoint) -> Result<Option<Spending>>,
 ) -> Result<Vec<Json>> {
     let mut list = Vec::with_capacity(tx.outputs.len());
     for (index, output) in (0_u32..).zip(&tx.outputs) {
@@ -119,6 +118,37 @@ fn outputs(
         list.push(one);
     }
     Ok(list)
+}
+
+/// What spends an output.
+pub(crate) struct Spending {
+    pub(crate) txid: TxId,
+    pub(crate) input: u32,
+    /// -1 while it waits in the pool.
+    pub(crate) height: i64,
+    pub(crate) value: Amount,
+    pub(crate) address: Option<AddressKey>,
+}
+
+/// What spends an output: in the pool, else in the chain; nothing where the index is not kept (`GetSpentIndex`).
+pub(crate) fn spending(
+    reader: &ChainReader,
+    pool: &Mempool,
+    outpoint: &OutPoint,
+) -> Result<Option<Spending>> {
+    if !reader.has(IndexKind::Spent) {
+        return Ok(None);
+    }
+    if let Some(PoolSpending { txid, input, value, address }) = pool.spending(outpoint) {
+        return Ok(Some(Spending { txid, input, height: -1, value, address }));
+    }
+    Ok(reader.spent(outpoint)?.map(|row| Spending {
+        txid: row.txid,
+        input: row.input,
+        height: row.height.into(),
+        value: row.value,
+        address: row.address,
+    }))
 }
 
 /// The address that an index row names.
