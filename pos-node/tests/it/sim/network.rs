@@ -152,14 +152,14 @@ impl Network {
         let line = |at: usize| {
             let node = self.sim.node(at)?;
             let chain = node.core.chain();
-            let state = chain.state(&chain.head())?;
+            let (state, head) = (chain.state(&chain.head())?, chain.head().to_string());
             let slashed = state.validators.slashed.iter().filter(|slashed| **slashed).count();
             Some(format!(
                 "{at} {:?}: slot {} head {} {:.4} justified {} final {} syncing to {:?}, {slashed} slashed, proposed {}",
                 node.making.fault,
                 chain.current_slot(),
                 chain.head_slot(),
-                chain.head().to_string(),
+                head,
                 chain.justified().epoch,
                 chain.finalized().epoch,
                 node.core.sync_target(),

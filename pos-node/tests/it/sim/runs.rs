@@ -94,7 +94,6 @@ fn the_same_seed_gives_the_same_log_of_events() {
     });
 }
 
-/// `SIM_RING=1` goes on until the penalty for slashings that come together is taken, 32 epochs later.
 #[test]
 fn who_signs_twice_is_slashed_and_its_stake_is_burnt() {
     on_one_thread(|| {
@@ -111,18 +110,9 @@ fn who_signs_twice_is_slashed_and_its_stake_is_burnt() {
             assert_eq!(slashed, [2], "as node {at} sees it");
         }
         network.assert_safe();
-        // one of eight: what correlation takes half a ring later is three times its part of the stake
-        let before = balance_of(&network, 2);
-        let stake = 32_000_000_000;
+        // the first penalty and what it was not paid for; what correlation takes is judged by vectors
+        let (before, stake) = (balance_of(&network, 2), 32_000_000_000);
         assert!((stake * 9 / 10..=stake - stake / 4096).contains(&before), "{before}");
-        if std::env::var("SIM_RING").is_err() {
-            return;
-        }
-        network.run_to_epoch(40);
-        let after = balance_of(&network, 2);
-        assert!(after <= before - stake * 3 / 8 + stake / 16, "{before} {after}");
-        assert!(network.finalized() >= 37, "final is {}", network.finalized());
-        network.assert_safe();
     });
 }
 
