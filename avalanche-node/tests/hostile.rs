@@ -1,18 +1,13 @@
 //! Bytes of strangers: no decoder panics, and whatever a decoder takes it gives back byte for byte.
 
-use avalanche_codec::{Wire, marshal, unmarshal};
-use avalanche_crypto::staking::Certificate;
+#[path = "hostile/bodies.rs"]
+mod bodies;
+
+use std::path::Path;
+
 use avalanche_ids::Id;
-use avalanche_net::{frame, message};
 use avalanche_node::genesis::NetworkGenesis;
-use avalanche_utils::bloom::Filter;
-use platformvm::{
-    block::{BanffStandard, Block, Common},
-    genesis::Genesis,
-    txs::Tx,
-    warp,
-};
-use proposervm::block::ParsedBlock;
+use platformvm::block::{BanffStandard, Block, Common};
 use proptest::{collection::vec, prelude::*};
 
 /// A network with one staker.
@@ -40,37 +35,27 @@ fn sample_block() -> Vec<u8> {
     Block::BanffStandard(BanffStandard { time: 11, common, txs }).bytes()
 }
 
-fn gives_back<T: Wire>(bytes: &[u8]) {
-    if let Ok(value) = unmarshal::<T>(bytes) {
-        assert_eq!(marshal(&value), bytes);
-    }
+fn feed(bytes: &[u8]) {
+    bodies::block(bytes);
+    bodies::message(bytes);
+    bodies::certificate(bytes);
 }
 
-fn feed(bytes: &[u8]) {
-    gives_back::<Block>(bytes);
-    gives_back::<Tx>(bytes);
-    gives_back::<Genesis>(bytes);
-    gives_back::<avm::block::Block>(bytes);
-    gives_back::<avm::txs::Tx>(bytes);
-    gives_back::<avm::genesis::Genesis>(bytes);
-    gives_back::<warp::Payload>(bytes);
-    gives_back::<warp::PChainMessage>(bytes);
-    if let Ok(message) = warp::Message::parse(bytes) {
-        assert_eq!(message.bytes(), bytes);
-    }
-    if let Ok(vertex) = avm::vertex::Vertex::parse(bytes) {
-        assert_eq!(vertex.bytes(), bytes);
-    }
-    if let Ok(wrapper) = ParsedBlock::parse_without_verification(bytes) {
-        assert_eq!(wrapper.block().bytes(), bytes);
-    }
-    if let Ok(filter) = Filter::parse(bytes) {
-        assert_eq!(filter.to_bytes(), bytes);
-    }
-    let _ = Certificate::parse(bytes);
-    let _ = frame::split(bytes);
-    if let Ok(body) = message::decode(bytes) {
-        assert_eq!(message::decode(&message::encode(body.clone())).ok(), Some(body));
+#[test]
+fn the_seeds_of_the_fuzz_targets_are_refused_or_given_back() {
+    let targets: [(&str, fn(&[u8])); 3] =
+        [("block", bodies::block), ("message", bodies::message), ("certificate", bodies::certificate)];
+    for (name, body) in targets {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+        let seeds: Vec<_> = std::fs::read_dir(folder).expect("the corpus is there").collect();
+        assert!(!seeds.is_empty());
+        for seed in seeds {
+            let bytes = std::fs::read(seed.expect("it is listed").path()).expect("it is readable");
+            body(&bytes);
+            for end in [bytes.len() / 2, bytes.len().saturating_sub(1)] {
+                body(&bytes[..end]);
+            }
+        }
     }
 }
 
