@@ -194,13 +194,11 @@ fn a_validator_that_runs_twice_is_slashed() {
         Some(slashed.collect::<Vec<_>>()).filter(|slashed| !slashed.is_empty())
     };
     assert_eq!(wait("a slashing", &a, slashed), [7]);
-    // the first penalty is gone for good; what correlation takes much later is judged by vectors
+    // the first penalty is gone for good, whatever it has earned; what correlation takes later is judged by vectors
     let offender = rpc(a.address("rpc"), "validator_get", &json!(["7"]))["result"].clone();
-    let (stake, penalty) = (32_000_000_000, 32_000_000_000 / 4096);
-    assert!(number(&offender["balance"]) < stake, "{offender}");
     assert!(offender["exitEpoch"].is_string(), "{offender}");
     let supply = rpc(a.address("rpc"), "chain_supply", &json!([]))["result"].clone();
-    assert!(number(&supply["burned"]) >= penalty, "{supply}");
+    assert!(number(&supply["burned"]) >= 32_000_000_000 / 4096, "{supply}");
     // the other node, whose validator it is, sees the same and goes on without it
     assert_eq!(wait("the slashing at the other", &b, slashed), [7]);
     drop(c);
