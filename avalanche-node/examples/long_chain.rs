@@ -1,6 +1,6 @@
 //! `long_chain NETWORK-FOLDER STORE BLOCKS`: writes a P-chain of so many blocks, to measure bootstrapping from it.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::panic)] // a tool of developers
 
 #[path = "../tests/it/source.rs"]
 mod source;
