@@ -45,6 +45,11 @@ struct Render<'a> {
     path: Vec<neo_vm::CompoundId>,
 }
 
+/// The macro `json` would copy what is inside once for each level.
+fn compound(kind: &str, value: Value) -> Value {
+    Value::Object([("type".to_owned(), kind.into()), ("value".to_owned(), value)].into_iter().collect())
+}
+
 impl Render<'_> {
     fn item(&mut self, of: &StackItem) -> Result<Value, ItemError> {
         self.spend(12)?;
@@ -61,9 +66,9 @@ impl Render<'_> {
                 self.spend(data.len().saturating_mul(4) / 3)?;
                 json!({ "type": "Buffer", "value": bytes(data) })
             }
-            StackItem::Array(id) => json!({ "type": "Array", "value": self.list(*id)? }),
-            StackItem::Struct(id) => json!({ "type": "Struct", "value": self.list(*id)? }),
-            StackItem::Map(id) => json!({ "type": "Map", "value": self.map(*id)? }),
+            StackItem::Array(id) => compound("Array", self.list(*id)?),
+            StackItem::Struct(id) => compound("Struct", self.list(*id)?),
+            StackItem::Map(id) => compound("Map", self.map(*id)?),
             StackItem::Pointer(pointer) => json!({ "type": "Pointer", "value": pointer.position }),
             StackItem::Interop(object) => (self.interop)(object),
         })
@@ -84,7 +89,12 @@ impl Render<'_> {
             .map(id)
             .into_iter()
             .flatten()
-            .map(|(key, value)| Ok(json!({ "key": self.item(&key.to_item())?, "value": self.item(value)? })))
+            .map(|(key, value)| {
+                let (key, value) = (self.item(&key.to_item())?, self.item(value)?);
+                Ok(Value::Object(
+                    [("key".to_owned(), key), ("value".to_owned(), value)].into_iter().collect(),
+                ))
+            })
             .collect();
         self.path.pop();
         entries
