@@ -16,7 +16,7 @@ use shared_vendor::rpc::{Error, Methods, ParamDoc, Params, Spec};
 use crate::{
     Context,
     args::{Args, doc},
-    failure,
+    blocks, failure,
     format::{number, unpacked},
     objects::Objects,
     utxos::{self, MAX_PAGE, stored},
@@ -29,8 +29,6 @@ const TX_ID: &[ParamDoc] = &[
     doc("encoding", "hex, hexnc or json"),
     doc("includeReason", "of old clients, without effect"),
 ];
-const BLOCK: &[ParamDoc] = &[doc("blockID", "block"), doc("encoding", "hex, hexnc or json")];
-const HEIGHT: &[ParamDoc] = &[doc("height", "height"), doc("encoding", "hex, hexnc or json")];
 const ASSET: &[ParamDoc] = &[doc("assetID", "asset: its id, or AVAX")];
 const BALANCE: &[ParamDoc] = &[
     doc("address", "owner"),
@@ -44,8 +42,8 @@ type Method = fn(&Context, &Args<'_>) -> Result<Value, Error>;
 
 pub(crate) fn add(methods: &mut Methods<Context>) {
     let table: [(&'static str, &'static str, &'static [ParamDoc], Method); 11] = [
-        ("avm.getBlock", "a block", BLOCK, block),
-        ("avm.getBlockByHeight", "the accepted block at a height", HEIGHT, block_by_height),
+        ("avm.getBlock", "a block", blocks::BY_ID, block),
+        ("avm.getBlockByHeight", "the accepted block at a height", blocks::BY_HEIGHT, block_by_height),
         ("avm.getHeight", "height of the last accepted block", NONE, height),
         ("avm.issueTx", "hands in a transaction", TX, issue),
         ("avm.getTxStatus", "what became of a transaction", TX_ID, tx_status),
@@ -68,21 +66,19 @@ fn err(err: impl std::fmt::Display) -> Error {
 }
 
 fn block(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
-    let (id, encoding) = (args.id("blockID")?, args.encoding()?);
-    let found = context.avm.read(|state| state.block(&id)).map_err(err)?;
-    let bytes = found.ok_or_else(|| failure(format!("couldn't get block with id {id}: not found")))?;
-    encoding.reply("block", &bytes, || block_object(context, &bytes))
+    let find = |id: &Id| context.avm.read(|state| state.block(id));
+    blocks::by_id(args, find, |bytes| block_object(context, bytes))
 }
 
 fn block_by_height(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
-    let (height, encoding) = (args.number("height")?, args.encoding()?);
-    let found = context.avm.read(|state| {
-        let id = state.block_id_at(height)?;
-        id.map(|id| state.block(&id)).transpose()
-    });
-    let bytes = found.map_err(err)?.flatten();
-    let bytes = bytes.ok_or_else(|| failure(format!("couldn't get block at height {height}: not found")))?;
-    encoding.reply("block", &bytes, || block_object(context, &bytes))
+    let find = |height| {
+        let found = context.avm.read(|state| {
+            let id = state.block_id_at(height)?;
+            id.map(|id| state.block(&id)).transpose()
+        });
+        found.map(Option::flatten)
+    };
+    blocks::by_height(args, find, |bytes| block_object(context, bytes))
 }
 
 fn block_object(context: &Context, bytes: &[u8]) -> Result<Value, Error> {

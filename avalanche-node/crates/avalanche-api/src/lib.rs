@@ -7,6 +7,7 @@ mod aliases;
 mod args;
 mod avm_service;
 mod balances;
+mod blocks;
 mod format;
 mod health;
 pub mod index;

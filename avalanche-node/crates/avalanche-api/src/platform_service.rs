@@ -18,7 +18,7 @@ use shared_vendor::rpc::{Error, Methods, ParamDoc, Params, Spec};
 use crate::{
     Context,
     args::{Args, doc, malformed},
-    balances, failure,
+    balances, blocks, failure,
     format::{number, plain_hex, time, unpacked},
     objects::Objects,
     utxos::{self, stored},
@@ -38,8 +38,6 @@ const TX_ID: &[ParamDoc] = &[
     doc("encoding", "hex, hexnc or json"),
     doc("includeReason", "of old clients, without effect"),
 ];
-const BLOCK: &[ParamDoc] = &[doc("blockID", "block"), doc("encoding", "hex, hexnc or json")];
-const HEIGHT: &[ParamDoc] = &[doc("height", "height"), doc("encoding", "hex, hexnc or json")];
 const SAMPLE: &[ParamDoc] = &[doc("size", "how many"), doc("subnetID", "subnet")];
 const STAKE: &[ParamDoc] = &[
     doc("addresses", "owners"),
@@ -76,8 +74,8 @@ pub(crate) fn add(methods: &mut Methods<Context>) {
         ("platform.getTimestamp", "the chain's time", NONE, timestamp),
         ("platform.getValidatorsAt", "validators at a height", validators::AT, validators::at),
         ("platform.getAllValidatorsAt", "all validators at a height", validators::ALL_AT, validators::all_at),
-        ("platform.getBlock", "a block", BLOCK, block),
-        ("platform.getBlockByHeight", "the accepted block at a height", HEIGHT, block_by_height),
+        ("platform.getBlock", "a block", blocks::BY_ID, block),
+        ("platform.getBlockByHeight", "the accepted block at a height", blocks::BY_HEIGHT, block_by_height),
         ("platform.getFeeConfig", "the market of gas", NONE, fee_config),
         ("platform.getFeeState", "the price of gas", NONE, fee_state),
         ("platform.getValidatorFeeConfig", "the fee of L1 validators", NONE, validator_fee_config),
@@ -351,7 +349,16 @@ fn stake(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
                 if transfer.owners.addrs.iter().any(|owner| owners.contains(owner)) {
                     let sum = sums.entry(out.asset_id).or_default();
                     *sum = sum.saturating_add(transfer.amount);
-                    outs.push(encoding.encode(&marshal(out))?);
+                    let encoded = encoding.encode(&marshal(out));
+                    outs.push(encoded.map_err(|err| {
+                        let text = format!(
+                            "couldn't encode output {} as {}: {}",
+                            out.asset_id,
+                            encoding.name(),
+                            err.message
+                        );
+                        failure(text)
+                    })?);
                 }
             }
         }
@@ -408,21 +415,19 @@ fn timestamp(context: &Context, _: &Args<'_>) -> Result<Value, Error> {
 }
 
 fn block(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
-    let (id, encoding) = (args.id("blockID")?, args.encoding()?);
-    let found = context.platform.read(|state| state.block(&id)).map_err(err)?;
-    let bytes = found.ok_or_else(|| failure(format!("couldn't get block with id {id}: not found")))?;
-    encoding.reply("block", &bytes, || block_object(context, &bytes))
+    let find = |id: &Id| context.platform.read(|state| state.block(id));
+    blocks::by_id(args, find, |bytes| block_object(context, bytes))
 }
 
 fn block_by_height(context: &Context, args: &Args<'_>) -> Result<Value, Error> {
-    let (height, encoding) = (args.number("height")?, args.encoding()?);
-    let found = context.platform.read(|state| {
-        let id = state.block_id_at(height)?;
-        id.map(|id| state.block(&id)).transpose()
-    });
-    let bytes = found.map_err(err)?.flatten();
-    let bytes = bytes.ok_or_else(|| failure(format!("couldn't get block at height {height}: not found")))?;
-    encoding.reply("block", &bytes, || block_object(context, &bytes))
+    let find = |height| {
+        let found = context.platform.read(|state| {
+            let id = state.block_id_at(height)?;
+            id.map(|id| state.block(&id)).transpose()
+        });
+        found.map(Option::flatten)
+    };
+    blocks::by_height(args, find, |bytes| block_object(context, bytes))
 }
 
 fn block_object(context: &Context, bytes: &[u8]) -> Result<Value, Error> {

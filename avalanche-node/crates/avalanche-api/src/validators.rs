@@ -165,6 +165,13 @@ fn validator(
     let info = state.draft().staking_info(staker.subnet, staker.node_id).unwrap_or_default();
     object.insert("accruedDelegateeReward".to_owned(), number(info.delegatee_reward));
     object.insert("delegationFee".to_owned(), decimal(100.0 * f64::from(terms.shares) / MILLIONTHS));
+    if let UnsignedTx::AddAutoRenewedValidator(add) = &tx.tx.unsigned {
+        let Owner::Secp256k1(authority) = &add.validator_authority;
+        object.insert("validatorAuthority".to_owned(), context.owners(authority));
+        object.insert("nextPeriod".to_owned(), number(info.next_period));
+        let shares = number(u64::from(info.auto_compound_reward_shares));
+        object.insert("autoCompoundRewardShares".to_owned(), shares);
+    }
     if staker.subnet == Id::EMPTY {
         object.insert("uptime".to_owned(), decimal(up(staker) * 100.0));
         object.insert("connected".to_owned(), json!(context.node.is_connected(staker.node_id)));

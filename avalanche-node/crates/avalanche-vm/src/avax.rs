@@ -72,6 +72,30 @@ pub struct BaseTx<Out, In> {
 }
 wire_struct!(BaseTx<Out, In> { network_id, blockchain_id, outs, ins, memo });
 
+/// Takes assets that another chain exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportTx<Out, In> {
+    /// Common fields.
+    pub base: BaseTx<Out, In>,
+    /// The other chain.
+    pub source_chain: Id,
+    /// What is spent there.
+    pub imported_inputs: Vec<TransferableInput<In>>,
+}
+wire_struct!(ImportTx<Out, In> { base, source_chain, imported_inputs });
+
+/// Puts assets where another chain can import them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportTx<Out, In> {
+    /// Common fields.
+    pub base: BaseTx<Out, In>,
+    /// The other chain.
+    pub destination_chain: Id,
+    /// What is made there.
+    pub exported_outputs: Vec<TransferableOutput<Out>>,
+}
+wire_struct!(ExportTx<Out, In> { base, destination_chain, exported_outputs });
+
 /// Sorts outputs as a valid transaction has them: by asset, then by the codec's bytes with version and type id.
 pub fn sort_outputs<Out: Wire>(outs: &mut [TransferableOutput<Out>]) {
     outs.sort_by_cached_key(|output| (output.asset_id, marshal(&output.out)));
@@ -131,5 +155,34 @@ impl<Unsigned: Wire, Cred: Wire> SignedTx<Unsigned, Cred> {
     #[must_use]
     pub fn unsigned_len(&self) -> usize {
         body(&self.unsigned).len() + size_of::<u16>()
+    }
+}
+
+/// A transaction with its name and encoding, computed once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedTx<Unsigned, Cred> {
+    /// The transaction.
+    pub tx: SignedTx<Unsigned, Cred>,
+    /// Its id.
+    pub id: Id,
+    /// The signed encoding.
+    pub bytes: Vec<u8>,
+    unsigned_len: usize,
+}
+
+impl<Unsigned: Wire, Cred: Wire> NamedTx<Unsigned, Cred> {
+    /// Encodes and names a transaction.
+    #[must_use]
+    pub fn new(tx: SignedTx<Unsigned, Cred>) -> Self {
+        let mut bytes = tx.unsigned_bytes();
+        let unsigned_len = bytes.len();
+        bytes.extend(body(&tx.credentials));
+        Self { id: Id::hash_of(&bytes), tx, bytes, unsigned_len }
+    }
+
+    /// The hash that is signed.
+    #[must_use]
+    pub fn signing_hash(&self) -> [u8; 32] {
+        avalanche_crypto::sha256(self.bytes.get(..self.unsigned_len).unwrap_or(&self.bytes))
     }
 }

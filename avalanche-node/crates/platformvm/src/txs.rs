@@ -8,9 +8,8 @@ mod staking;
 mod subnets;
 pub mod verify;
 
-use avalanche_codec::{CodecError, body, unmarshal, wire_enum, wire_struct};
-use avalanche_ids::Id;
-use avalanche_vm::avax::SignedTx;
+use avalanche_codec::{CodecError, unmarshal, wire_enum};
+use avalanche_vm::avax::{self, SignedTx};
 
 pub use self::{
     l1::{
@@ -27,7 +26,7 @@ pub use self::{
         TransferSubnetOwnershipTx, TransformSubnetTx,
     },
 };
-use crate::fx::{Auth, BaseTx, Credential, TransferableInput, TransferableOutput};
+use crate::fx::{Auth, BaseTx, Credential, Input, Output, TransferableInput, TransferableOutput};
 
 /// A transaction with its credentials.
 pub type Tx = SignedTx<UnsignedTx, Credential>;
@@ -41,33 +40,13 @@ pub fn parse(bytes: &[u8]) -> Result<Tx, CodecError> {
 }
 
 /// A transaction with its name and encoding, computed once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedTx {
-    /// The transaction.
-    pub tx: Tx,
-    /// Its id.
-    pub id: Id,
-    /// The signed encoding.
-    pub bytes: Vec<u8>,
-    unsigned_len: usize,
-}
+pub type NamedTx = avax::NamedTx<UnsignedTx, Credential>;
 
-impl NamedTx {
-    /// Encodes and names a transaction.
-    #[must_use]
-    pub fn new(tx: Tx) -> Self {
-        let mut bytes = tx.unsigned_bytes();
-        let unsigned_len = bytes.len();
-        bytes.extend(body(&tx.credentials));
-        Self { id: Id::hash_of(&bytes), tx, bytes, unsigned_len }
-    }
+/// Takes assets that another chain exported.
+pub type ImportTx = avax::ImportTx<Output, Input>;
 
-    /// The hash that is signed.
-    #[must_use]
-    pub fn signing_hash(&self) -> [u8; 32] {
-        avalanche_crypto::sha256(self.bytes.get(..self.unsigned_len).unwrap_or(&self.bytes))
-    }
-}
+/// Puts assets where another chain can import them.
+pub type ExportTx = avax::ExportTx<Output, Input>;
 
 /// What is signed. The upgrade that brought a kind is noted where it is not Apricot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,30 +123,6 @@ wire_enum!(UnsignedTx {
     41 => SetAutoRenewedValidatorConfig,
     42 => RewardAutoRenewedValidator,
 });
-
-/// Takes assets that another chain exported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImportTx {
-    /// Common fields.
-    pub base: BaseTx,
-    /// The other chain.
-    pub source_chain: Id,
-    /// What is spent there.
-    pub imported_inputs: Vec<TransferableInput>,
-}
-wire_struct!(ImportTx { base, source_chain, imported_inputs });
-
-/// Puts assets where another chain can import them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExportTx {
-    /// Common fields.
-    pub base: BaseTx,
-    /// The other chain.
-    pub destination_chain: Id,
-    /// What is made there.
-    pub exported_outputs: Vec<TransferableOutput>,
-}
-wire_struct!(ExportTx { base, destination_chain, exported_outputs });
 
 impl UnsignedTx {
     /// The common fields, where the kind has them.
