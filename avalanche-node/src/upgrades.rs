@@ -11,6 +11,8 @@ use crate::config::Config;
 /// Mainnet, fuji and the local network, whose upgrades nobody may move.
 const FIXED: [u32; 3] = [1, 5, 12_345];
 const NANOS: i64 = 1_000_000_000;
+/// Days from the first of March of year zero to the first of January 1970.
+const EPOCH: i64 = 719_468;
 
 /// The upgrades of a network. An upgrade that the description leaves out is active.
 ///
@@ -123,7 +125,6 @@ fn unix_seconds(text: &str) -> Option<i64> {
     // Years begin in March here, so that the day that is sometimes missing is the last one.
     let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = years * 365 + years / 4 - years / 100 + years / 400 + (months * 153 + 2) / 5 + day - 1;
-    const EPOCH: i64 = 719_468;
     Some(((days - EPOCH) * 86_400 + of_day - offset).max(0))
 }
 
