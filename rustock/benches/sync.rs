@@ -19,7 +19,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap, HashMap},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -37,7 +37,7 @@ use rustock::{
     wire::rsk::{BlockId, Message},
 };
 use shared_vendor::{
-    clock::Time,
+    clock::{Clock as _, SystemClock, Time},
     hex,
     machine::Machine,
     testing::node::{TempDir, TestNode, run},
@@ -47,6 +47,19 @@ const BINARY: &str = env!("CARGO_BIN_EXE_rustock");
 const NOW: Timestamp = Timestamp(1_800_000_000);
 const PEERS: usize = 8;
 const ONE_WAY: Duration = Duration::from_millis(50);
+
+/// Time since it was started.
+struct Watch(SystemClock);
+
+impl Watch {
+    fn start() -> Self {
+        Self(SystemClock::default())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.now().since(Time::ZERO)
+    }
+}
 
 fn number(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -71,7 +84,7 @@ fn verification(wires: &[Bytes]) {
     let params = Params::regtest();
     let mut best = Duration::MAX;
     for _ in 0..10 {
-        let begun = Instant::now();
+        let begun = Watch::start();
         let mut sequence = Sequence::at_genesis(&params, genesis(&params).unwrap()).unwrap();
         for run in wires.chunks(192) {
             let headers =
@@ -188,7 +201,7 @@ fn simulate(served: &Served, slow: f64) -> (Duration, Duration) {
                         inputs.push(Input::Located { query, known: height.is_some(), height });
                     }
                     Effect::Import { job, parts } => {
-                        let begun = Instant::now();
+                        let begun = Watch::start();
                         let result = import(&chain, parts);
                         let took = begun.elapsed().mul_f64(slow);
                         importing += took;
@@ -267,7 +280,7 @@ fn wait_for(rpc: &str, target: u64) {
 }
 
 fn stop(node: &mut TestNode) -> Duration {
-    let begun = Instant::now();
+    let begun = Watch::start();
     assert_eq!(node.signal("TERM").exit_code(), 0);
     begun.elapsed()
 }
@@ -284,7 +297,7 @@ fn loopback(wires: &[Bytes]) {
     print!("import by the daemon: {}", String::from_utf8_lossy(&imported.stdout));
     let mut server = start_node(a.path(), "regtest", &[]);
     let p2p = logged(&mut server, "p2p");
-    let begun = Instant::now();
+    let begun = Watch::start();
     let mut client = start_node(b.path(), "regtest", &["--p2p-peers", &p2p]);
     let rpc = logged(&mut client, "rpc");
     wait_for(&rpc, wires.len() as u64);
@@ -333,7 +346,7 @@ fn checkpoint() {
     drop(chain);
     let mut server = start_node(a.path(), "mainnet", &[]);
     let p2p = logged(&mut server, "p2p");
-    let begun = Instant::now();
+    let begun = Watch::start();
     let mut client =
         start_node(b.path(), "mainnet", &["--p2p-peers", &p2p, "--sync-checkpoint", &trusted.to_string()]);
     let rpc = logged(&mut client, "rpc");
@@ -365,7 +378,7 @@ fn start(stored: usize) {
     drop(chain);
     let mut best = Duration::MAX;
     for _ in 0..5 {
-        let begun = Instant::now();
+        let begun = Watch::start();
         let mut node = start_node(dir.path(), "regtest", &[]);
         while !node.log().contains("ready") {
             std::thread::sleep(Duration::from_micros(200));
