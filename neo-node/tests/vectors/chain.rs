@@ -10,13 +10,14 @@ use std::{
     sync::Arc,
 };
 
-use neo_base::UInt256;
+use neo_base::{UInt256, account};
 use neo_contract::{
     Hardfork, Hardforks, ProtocolSettings,
     engine::{Store, Trigger},
     native::{ContractId, hash_of},
 };
-use neo_crypto::secp256r1::PublicKey;
+use neo_crypto::secp256r1::{PrivateKey, PublicKey};
+use neo_node::config::native::NeoGo;
 use neo_runtime::{
     Ledger, LedgerOptions,
     acc::BlockReader,
@@ -25,6 +26,7 @@ use neo_runtime::{
 use neo_store::Database;
 use serde_json::{Value, json};
 use shared_vendor::{
+    config::Source,
     hex,
     testing::vectors::{Cases, Claim, File},
 };
@@ -36,11 +38,21 @@ pub(crate) fn claim(file: &File<'_>) -> Option<Claim> {
     if name == "chain.0.acc" && folder.starts_with("recorded/") {
         return Some(Claim::Run(recorded));
     }
-    if folder == "chains" && name.ends_with(".acc") {
+    if folder == "chains" && (name.ends_with(".acc") || name.ends_with(".expected.json")) {
         return Some(Claim::Run(with_expected));
     }
     if folder == "recorded/genesis" && name.ends_with(".json") {
         return Some(Claim::Run(first_blocks));
+    }
+    let has_chain = file.root().join(folder).join("chain.0.acc").is_file();
+    if has_chain && name == "stateroots.json" {
+        return Some(Claim::Run(roots));
+    }
+    if has_chain && name == "story.json" {
+        return Some(Claim::Run(story));
+    }
+    if (folder == "recorded/configs" || folder == "chains") && name.ends_with(".yml") {
+        return Some(Claim::Run(configuration));
     }
     if name == "getapplicationlog.json" && file.root().join(folder).join("../chain.0.acc").is_file() {
         return Some(Claim::Run(application_logs));
@@ -61,6 +73,77 @@ fn recorded(file: &File<'_>, cases: &mut Cases) {
     if last.is_file() {
         compare_storage(&ledger, &json_file(&last)["storage_by_contract_id"], cases);
     }
+}
+
+/// The roots of every height, beside those of the imported chain.
+fn roots(file: &File<'_>, cases: &mut Cases) {
+    match chain_of(file.location.parent().expect("a folder")) {
+        Ok(ledger) => compare_roots(&ledger, file.json().as_array().expect("a list of roots"), cases),
+        Err(err) => cases.fail("import", &err, &"a valid chain"),
+    }
+}
+
+/// What each transaction of a recorded chain did, and the keys of those who sent them.
+fn story(file: &File<'_>, cases: &mut Cases) {
+    let ledger = match chain_of(file.location.parent().expect("a folder")) {
+        Ok(ledger) => ledger,
+        Err(err) => return cases.fail("import", &err, &"a valid chain"),
+    };
+    let json = file.json();
+    for act in json["story"].as_array().into_iter().flatten().filter(|act| act["tx"].is_string()) {
+        let text = |name: &str| act[name].as_str().unwrap_or_default();
+        cases.case(format!("{} {}", text("tx"), text("what")), || {
+            let hash: UInt256 = text("tx").parse().map_err(|_| "not a hash")?;
+            let log = ledger.application_log(&hash).map_err(|err| err.to_string())?.ok_or("no log")?;
+            let own = log.executions.first().ok_or("no execution")?;
+            let view = ledger.view().map_err(|err| err.to_string())?;
+            let found =
+                neo_contract::native::ledger::transaction(&view, &hash).map_err(|err| err.to_string())?;
+            let height = found.map(|found| u64::from(found.block_index));
+            let gas = csharp_gas(own).unwrap_or_else(|| text("gasconsumed").to_owned());
+            let actual = (height, state(own), own.gas.to_string());
+            let expected = (act["height"].as_u64(), text("vmstate").to_owned(), gas);
+            if actual == expected { Ok(()) } else { Err(format!("actual {actual:?}, expected {expected:?}")) }
+        });
+    }
+    for (name, key) in json["keys"].as_object().into_iter().flatten() {
+        cases.case(format!("key {name}"), || {
+            let text = |name: &str| key[name].as_str().unwrap_or_default().to_owned();
+            let private = hex::decode_array(&text("priv")).map_err(|err| err.to_string())?;
+            let private = PrivateKey::from_bytes(&private).ok_or("no private key")?;
+            let account = account::script_hash(&account::signature_script(&private.public_key()));
+            let actual =
+                (private.public_key().to_string(), account::to_address(&account, 0x35), account.to_string());
+            let expected = (text("pub"), text("addr"), text("scripthash"));
+            if actual == expected { Ok(()) } else { Err(format!("actual {actual:?}, expected {expected:?}")) }
+        });
+    }
+}
+
+/// A configuration of neo-go becomes the settings that the recorded chain was made with.
+fn configuration(file: &File<'_>, cases: &mut Cases) {
+    cases.case("our settings", || {
+        let read = NeoGo.read(&file.location, file.text()).map_err(|err| format!("{err:?}"))?;
+        let of = |key: &str| -> Vec<String> {
+            read.entries
+                .iter()
+                .find(|entry| entry.key == key)
+                .map(|entry| entry.texts.clone())
+                .unwrap_or_default()
+        };
+        let expected = settings(&file.location);
+        let committee: Vec<_> = expected.standby_committee.iter().map(ToString::to_string).collect();
+        let named = !of("protocol.hardforks").is_empty();
+        let forks: Vec<_> = expected
+            .forks
+            .iter()
+            .filter(|_| named)
+            .map(|(fork, height)| format!("{}={height}", fork.name()))
+            .collect();
+        let actual = (of("protocol.magic"), of("protocol.standby-committee"), of("protocol.hardforks"));
+        let expected = (vec![expected.network.to_string()], committee, forks);
+        if actual == expected { Ok(()) } else { Err(format!("actual {actual:?}, expected {expected:?}")) }
+    });
 }
 
 /// First blocks: of a public network, or of the main network with ever more hardforks from block 0.
@@ -133,10 +216,12 @@ fn first_block(
 
 /// A chain with the result of every transaction.
 fn with_expected(file: &File<'_>, cases: &mut Cases) {
-    let stem = file.location.to_str().expect("a path").trim_end_matches(".acc").to_owned();
+    let path = file.location.to_str().expect("a path");
+    let stem = path.trim_end_matches(".acc").trim_end_matches(".expected.json").to_owned();
     let config = PathBuf::from(format!("{}.config.yml", stem.trim_end_matches("-testblocks")));
     let expected = json_file(&PathBuf::from(format!("{stem}.expected.json")));
-    let ledger = match import(&settings(&config), file.bytes, false) {
+    let bytes = fs::read(format!("{stem}.acc")).expect("blocks");
+    let ledger = match import(&settings(&config), &bytes, false) {
         Ok(ledger) => ledger,
         Err(err) => return cases.fail("import", &err, &"a valid chain"),
     };
