@@ -48,8 +48,6 @@ use super::{
     zmq::News,
 };
 
-/// Points for headers whose parent is unknown; the reference gives 10.
-const UNCONNECTED: u32 = 5;
 /// Names of blocks and transactions remembered per peer.
 const KNOWN: usize = 1000;
 /// Headers announced at once; more blocks than that are announced by the name of the last.
@@ -604,8 +602,7 @@ impl Loop {
         self.step_headers(headers::Input::Refused(key));
         let Some(peer) = self.peers.all.get(&key) else { return };
         if matches!(invalid, Invalid::UnknownParent) {
-            // An announcement whose parents we lack: ask for what is between. Who makes a habit of it is parted from.
-            peer.misbehave(UNCONNECTED, "header without parent");
+            // An announcement whose parents we lack: ask for what is between.
             peer.send(self.get_headers(self.peers.state.locator.clone()));
             return;
         }
