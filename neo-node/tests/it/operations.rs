@@ -5,11 +5,10 @@ use std::{
     net::TcpStream,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared_vendor::testing::node::TempDir;
 
-use crate::nodes::{post, reach, result, validator, verb};
+use crate::nodes::{reach, validator, verb};
 
 #[test]
 fn a_private_network_without_constants_and_a_bad_wallet_are_configuration_errors() {
@@ -58,29 +57,6 @@ fn hostile_bytes_close_a_connection_and_nothing_else() {
         assert!(rest.len() < 200, "{} bytes", rest.len());
     }
     reach(node.address("rpc"), 2);
-}
-
-#[test]
-fn requests_and_results_that_are_too_deep_or_too_long_are_answered() {
-    let dir = TempDir::new();
-    let node = validator(dir.path(), &[]);
-    let rpc = node.address("rpc");
-    // arrays in arrays, as many as the stack may hold
-    let nested = [&[0xc2][..], &[0x11, 0xc0].repeat(2000)].concat();
-    for script in [nested.clone(), [&nested[..], &[0xc0].repeat(100)].concat()] {
-        let answer = result(rpc, "invokescript", &json!([STANDARD.encode(&script)]));
-        assert!(answer["state"] == "HALT" || answer["state"] == "FAULT", "{answer}");
-    }
-    for (body, code) in
-        [("[".repeat(500_000), -32700), (r#"{"a":"#.repeat(200_000), -32700), ("[]".into(), -32600)]
-    {
-        let (_, answer) = post(rpc, &body, body.len()).unwrap();
-        let answer: Value = serde_json::from_str(&answer).unwrap();
-        assert_eq!(answer["error"]["code"], code, "{answer}");
-    }
-    let (status, _) = post(rpc, "{", 1 << 30).unwrap();
-    assert!(status.contains(" 413 "), "{status}");
-    reach(rpc, 2);
 }
 
 #[test]
