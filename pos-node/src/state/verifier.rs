@@ -165,7 +165,7 @@ mod tests {
         signatures[20][3] ^= 1;
         assert_eq!(verify(&signatures, 0..600), Err(20), "another signature of a message that was verified");
         assert_eq!(verify(&good, 0..600), Ok(()));
-        let mut swapped = good.clone();
+        let mut swapped = good;
         swapped.swap(7, 8);
         assert_eq!(verify(&swapped, 0..600), Err(7), "a good signature of another message");
         assert_eq!(verify(&[], 0..0), Ok(()));

@@ -26,7 +26,6 @@ fn for_seeds(default: u64, test: fn(u64) -> u64) {
 
 /// All work of a simulation is done by one thread, also what the node spreads over cores: a handover between threads
 /// costs more than a block here.
-
 fn on_one_thread<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread").install(run)
 }
