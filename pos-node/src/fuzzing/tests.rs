@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     consensus::{chain::Chain, finality::SignerSet},
-    network::request::{BlockChunk, Manifest, Status},
+    network::request::BlockChunk,
     state::{
         app::keys,
         tree::{Child, Leaf, WIDTH},
@@ -72,7 +72,7 @@ fn seeds() -> BTreeMap<(&'static str, String), Vec<u8>> {
     }
     let roots = List::new(vec![Root([7; 32])]).expect("in bounds");
     let requests = [
-        Request::Status(Box::new(Status::default())),
+        Request::Status(Box::default()),
         Request::BlocksByRange { start_slot: 1, count: 64, with_txs: true },
         Request::BlocksByRoot(roots),
         Request::StateChunk { app_root: Root([1; 32]), start: Root([2; 32]), max_bytes: 1 << 20 },
@@ -96,7 +96,7 @@ fn seeds() -> BTreeMap<(&'static str, String), Vec<u8>> {
         (Protocol::Status, Answer::Status(Box::default())),
         (Protocol::BlocksByRange, Answer::Blocks(vec![chunk])),
         (Protocol::TxsById, Answer::Txs(vec![transfer()])),
-        (Protocol::StateManifest, Answer::Manifest(Box::new(Manifest::default()))),
+        (Protocol::StateManifest, Answer::Manifest(Box::default())),
         (Protocol::StateChunk, Answer::StateChunk(Box::new(piece.clone()))),
         (Protocol::FinalityCerts, Answer::FinalityCerts(vec![vec![1, 2], vec![3]])),
     ];
