@@ -73,7 +73,8 @@ const FEES_FILE: &str = "fee_estimates.dat";
 const MAX_ORPHANS: usize = 100;
 const EVENT_QUEUE: usize = 1024;
 const JOB_QUEUE: usize = 256;
-const REQUEST_QUEUE: usize = 64;
+/// More than the blocks that one peer may ask for one by one.
+const REQUEST_QUEUE: usize = 160;
 /// Time between two attempts to dial somebody.
 const DIAL_EVERY: Duration = Duration::from_millis(500);
 /// Trial connections to addresses that were never reached.

@@ -19,7 +19,8 @@ use super::PeerKey;
 
 /// Blocks asked of one peer at once (`MAX_BLOCKS_IN_TRANSIT_PER_PEER`).
 pub const PER_PEER: usize = 128;
-/// Blocks asked in one message, so that fast peers get more than slow ones.
+/// Blocks asked in one message, so that fast peers get more than slow ones. Never asked singly as others come: a peer
+/// queues few messages, and one that it drops is a block that never comes.
 const PER_REQUEST: usize = 16;
 /// How far ahead of the first missing block we download.
 pub const WINDOW: u32 = 1024;
@@ -165,8 +166,9 @@ impl BlockSync {
             let mut keys: Vec<(usize, PeerKey)> =
                 self.peers.iter().map(|(key, state)| (state.asked.len(), *key)).collect();
             keys.sort_unstable();
-            let given =
-                keys.into_iter().any(|(load, key)| load < PER_PEER && self.assign_to(now, key, end, out));
+            let given = keys
+                .into_iter()
+                .any(|(load, key)| load + PER_REQUEST <= PER_PEER && self.assign_to(now, key, end, out));
             if !given {
                 break;
             }
@@ -177,10 +179,10 @@ impl BlockSync {
     fn assign_to(&mut self, now: Time, key: PeerKey, end: u32, out: &mut Vec<Effect>) -> bool {
         let Some(state) = self.peers.get_mut(&key) else { return false };
         let Some(has) = state.height else { return false };
-        let room = PER_REQUEST.min(PER_PEER.saturating_sub(state.asked.len()));
         let mut taken = Vec::new();
-        while let Some((height, hash)) =
-            self.queue.pop_front_if(|(height, _)| taken.len() < room && *height <= has && *height < end)
+        while let Some((height, hash)) = self
+            .queue
+            .pop_front_if(|(height, _)| taken.len() < PER_REQUEST && *height <= has && *height < end)
         {
             self.flight.insert(hash, (height, key));
             taken.push(hash);

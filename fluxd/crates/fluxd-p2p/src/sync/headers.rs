@@ -81,6 +81,8 @@ pub enum Start {
 struct State {
     height: u32,
     asked: Option<Time>,
+    /// Asked a second time while an answer was owed: the same batch may come twice, by our own doing.
+    twice: bool,
     pending: usize,
     /// How far its full batches reached: one that reaches no farther is a repetition, and must not make us ask again.
     told: u32,
@@ -145,7 +147,7 @@ impl HeaderSync {
         let several = self.peers.len() > 1;
         for (key, state) in &mut self.peers {
             if state.asked.is_some_and(|at| now.since(at) >= ANSWER) {
-                state.asked = None;
+                (state.asked, state.twice) = (None, false);
                 state.rest_until = Some(now.after(AGAIN));
                 if self.leader == Some(*key) {
                     self.leader = None;
@@ -190,6 +192,12 @@ impl Machine for HeaderSync {
                     let farther = height > state.told;
                     state.told = state.told.max(height);
                     state.done = !full;
+                    if full && !farther && state.twice {
+                        state.twice = false;
+                        state.asked = Some(now); // what follows the first copy is still owed
+                        return;
+                    }
+                    state.twice &= full;
                     if full && farther {
                         // Known headers only: the peer is behind our best one, so go on from there.
                         self.ask(now, peer, if new > 0 { Start::Last } else { Start::Best }, out);
@@ -204,13 +212,16 @@ impl Machine for HeaderSync {
             Input::Refused(key) => {
                 if let Some(state) = self.peers.get_mut(&key) {
                     state.pending = state.pending.saturating_sub(1);
+                    state.twice = false;
                     state.rest_until = Some(now.after(AGAIN));
                 }
                 self.leader = self.leader.filter(|leader| *leader != key);
             }
             Input::Announced(key) => {
                 // Also while an answer is owed: who had nothing to tell before does not answer, and has something now.
-                if self.near || self.leader.is_none_or(|leader| leader == key) {
+                let turn = self.near || self.leader.is_none_or(|leader| leader == key);
+                if let Some(state) = self.peers.get_mut(&key).filter(|state| turn && !state.twice) {
+                    state.twice = state.asked.is_some();
                     self.ask(now, key, Start::Best, out);
                 }
             }
@@ -225,5 +236,34 @@ impl Machine for HeaderSync {
         let answers = self.peers.values().filter_map(|state| state.asked.map(|at| at.after(ANSWER)));
         let rests = self.peers.values().filter_map(|state| state.rest_until);
         answers.chain(rests).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(machine: &mut HeaderSync, input: Input) -> Vec<Effect> {
+        let mut out = Vec::new();
+        machine.step(Time::ZERO, input, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_batch_that_we_asked_for_twice_is_no_flood_and_the_next_copy_is() {
+        let mut machine = HeaderSync::default();
+        let key: PeerKey = 1;
+        let accepted = Input::Accepted { peer: key, full: true, height: 160, new: 160 };
+        assert_eq!(step(&mut machine, Input::Ready(key, 500)), [Effect::Ask(key, Start::Best)]);
+        assert_eq!(step(&mut machine, Input::Announced(key)), [Effect::Ask(key, Start::Best)]);
+        assert_eq!(step(&mut machine, Input::Announced(key)), [], "one more question is enough");
+        for _ in 0..2 {
+            step(&mut machine, Input::Received(key));
+        }
+        assert_eq!(step(&mut machine, accepted.clone()), [Effect::Ask(key, Start::Last)]);
+        assert_eq!(step(&mut machine, accepted.clone()), []);
+        assert!(machine.deadline().is_some(), "what follows is still owed");
+        step(&mut machine, Input::Received(key));
+        assert!(step(&mut machine, accepted).contains(&Effect::Flood(key)));
     }
 }
