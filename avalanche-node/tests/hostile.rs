@@ -35,6 +35,9 @@ fn sample_block() -> Vec<u8> {
     Block::BanffStandard(BanffStandard { time: 11, common, txs }).bytes()
 }
 
+/// Name of a fuzz target, and its body.
+type Target = (&'static str, fn(&[u8]));
+
 fn feed(bytes: &[u8]) {
     bodies::block(bytes);
     bodies::message(bytes);
@@ -43,7 +46,7 @@ fn feed(bytes: &[u8]) {
 
 #[test]
 fn the_seeds_of_the_fuzz_targets_are_refused_or_given_back() {
-    let targets: [(&str, fn(&[u8])); 3] =
+    let targets: [Target; 3] =
         [("block", bodies::block), ("message", bodies::message), ("certificate", bodies::certificate)];
     for (name, body) in targets {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use shared_vendor::testing::node::{self, TempDir};
 
-use crate::daemon::{BINARY, logged, make, start};
+use crate::daemon::{BINARY, logged, make, start, wait_for_height};
 
 fn metric_names(text: &str) -> BTreeSet<String> {
     let part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
@@ -19,8 +19,10 @@ fn metric_names(text: &str) -> BTreeSet<String> {
 fn every_metric_of_dashboard_and_alerts_is_exported() {
     let dir = TempDir::new();
     make(dir.path());
-    let (node, _) = start(dir.path());
+    let (node, address) = start(dir.path());
     let ops = logged(&node, "ops");
+    // metrics of calls are there from the first one on
+    wait_for_height(&address, 0);
     let page =
         ureq::get(format!("http://{ops}/metrics")).call().unwrap().body_mut().read_to_string().unwrap();
     let exported: BTreeSet<String> = page
@@ -39,5 +41,6 @@ fn the_example_of_a_configuration_is_what_the_daemon_prints() {
     let printed = node::run(BINARY, dir.path(), &["config", "default"]);
     assert!(printed.status.success());
     let example = include_str!("../../ops/config.example.toml");
-    assert_eq!(String::from_utf8_lossy(&printed.stdout), example);
+    let home = dir.path().display().to_string();
+    assert_eq!(String::from_utf8_lossy(&printed.stdout).replace(&home, "~"), example);
 }

@@ -112,7 +112,7 @@ fn parity(file: &File<'_>, cases: &mut Cases) {
             timestamp: vector.timestamp.expect("a time"),
         };
         let encoded = vector.encoded_hex.as_deref().expect("an encoding");
-        cases.equal(format!("container {at}"), &hex::encode(&marshal(&container)), &encoded.to_owned());
+        cases.equal(format!("container {at}"), &hex::encode(marshal(&container)), &encoded.to_owned());
         let back = unmarshal_versioned(0, &bytes(encoded), usize::MAX).ok();
         cases.equal(format!("container {at} back"), &back, &Some(container));
     }

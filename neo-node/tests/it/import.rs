@@ -129,7 +129,9 @@ fn a_damaged_database_is_refused_with_a_stated_code_or_goes_on_from_what_is_whol
     for to in ["100", "130"] {
         assert!(import(&good, to).status.success());
     }
-    let damages: [(&str, &str, fn(&Path)); 5] = [
+    /// Which file, the code of the error, what is done to the file.
+    type Damage = (&'static str, &'static str, fn(&Path));
+    let damages: [Damage; 5] = [
         ("CURRENT", "E0301", |path| fs::write(path, "nothing").unwrap()),
         (".sst", "E0301", |path| fs::remove_file(path).unwrap()),
         (".sst", "E0301", |path| fs::write(path, [7; 1000]).unwrap()),

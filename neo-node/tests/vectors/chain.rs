@@ -123,7 +123,7 @@ fn story(file: &File<'_>, cases: &mut Cases) {
 /// A configuration of neo-go becomes the settings that the recorded chain was made with.
 fn configuration(file: &File<'_>, cases: &mut Cases) {
     cases.case("our settings", || {
-        let read = NeoGo.read(&file.location, file.text()).map_err(|err| format!("{err:?}"))?;
+        let read = NeoGo.read(file.location, file.text()).map_err(|err| format!("{err:?}"))?;
         let of = |key: &str| -> Vec<String> {
             read.entries
                 .iter()
@@ -131,7 +131,7 @@ fn configuration(file: &File<'_>, cases: &mut Cases) {
                 .map(|entry| entry.texts.clone())
                 .unwrap_or_default()
         };
-        let expected = settings(&file.location);
+        let expected = settings(file.location);
         let committee: Vec<_> = expected.standby_committee.iter().map(ToString::to_string).collect();
         let named = !of("protocol.hardforks").is_empty();
         let forks: Vec<_> = expected
