@@ -16,6 +16,7 @@ use avalanche_ids::{Id, NodeId};
 use avalanche_net::{throttle::Held, transport::Network};
 use avalanche_snow::{
     chain::{Block, Chain, Fault, Refused, State, Unverified},
+    consensus::Polls,
     engine::{
         bootstrap::Progress,
         machine::{Effect, Input, Machine},
@@ -82,6 +83,8 @@ pub struct View {
     pub last_accepted: (Id, u64),
     /// Blocks in consensus that are not decided.
     pub processing: usize,
+    /// What came of polls.
+    pub polls: Polls,
     /// Answers that are waited for.
     pub outstanding: usize,
     /// Who is not asked.
@@ -539,6 +542,7 @@ impl Runner {
         view.is_following = self.machine.consensus().is_some();
         view.last_accepted = self.machine.chain().last_accepted();
         view.processing = self.machine.consensus().map_or(0, |consensus| consensus.num_processing());
+        view.polls = self.machine.consensus().map_or_else(Polls::default, |consensus| consensus.polls());
         view.outstanding = out.timeouts.len();
         view.benched = out.bench.benched().iter().copied().collect();
         view.connected_part = out.connected_part();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use avalanche_api::{Aliases, Checks, Enabled, Extras, Facts};
+use avalanche_api::{Aliases, ChainAtWork, Checks, Enabled, Extras, Facts};
 use avalanche_crypto::bls;
 use avalanche_db::Database;
 use avalanche_ids::{Id, NodeId};
@@ -148,6 +148,22 @@ impl avalanche_api::Node for View {
         checks.push(("network", json!({ "connectedPeers": peers }), error));
         checks.push(("database", Value::Null, None));
         Checks(checks)
+    }
+
+    fn chains(&self) -> Vec<ChainAtWork> {
+        let chains = self.0.chains.read();
+        let chain = |handle: &super::chain::Handle| {
+            let view = handle.view.lock();
+            ChainAtWork {
+                alias: handle.alias,
+                height: view.last_accepted.1,
+                processing: view.processing,
+                successful_polls: view.polls.successful,
+                failed_polls: view.polls.failed,
+                benched: view.benched.clone(),
+            }
+        };
+        chains.iter().map(chain).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use avalanche_api::{Aliases, Checks, Context, Facts, Node, Operator, Peer};
+use avalanche_api::{Aliases, ChainAtWork, Checks, Context, Facts, Node, Operator, Peer};
 use avalanche_db::{Database, Memory};
 use avalanche_ids::{Id, NodeId};
 use avalanche_node::genesis::{AVM_ID, EVM_ID, NetworkGenesis};
@@ -22,6 +22,9 @@ use shared_vendor::{
 use crate::Shape;
 
 pub(crate) fn claim(_file: &File<'_>, shape: &Shape) -> Option<Claim> {
+    if shape.has(&["families"]) {
+        return Some(Claim::Run(metrics));
+    }
     shape.has(&["services", "errors"]).then_some(Claim::Run(parity))
 }
 
@@ -74,6 +77,17 @@ impl Node for Quiet {
 
     fn checks(&self) -> Checks {
         Checks(vec![("c", json!("ok"), None)])
+    }
+
+    fn chains(&self) -> Vec<ChainAtWork> {
+        vec![ChainAtWork {
+            alias: "P",
+            height: 0,
+            processing: 0,
+            successful_polls: 0,
+            failed_polls: 0,
+            benched: Vec::new(),
+        }]
     }
 }
 
@@ -174,6 +188,43 @@ fn parity(file: &File<'_>, cases: &mut Cases) {
             }
             cases.equal(format!("members of {name}"), &actual, &expected);
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    families: Vec<Family>,
+}
+
+#[derive(Deserialize)]
+struct Family {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    label_keys: Vec<String>,
+}
+
+/// Types and labels of metrics. What Go's runtime counts about itself has no meaning here, and this node tracks no subnets.
+fn metrics(file: &File<'_>, cases: &mut Cases) {
+    let text = avalanche_api::metrics::page(&context(file));
+    for family in file.parse::<Schema>().families {
+        let name = &family.name;
+        if name.starts_with("avalanche_process_go_") || name == "avalanche_network_peers_subnet" {
+            continue;
+        }
+        let header = format!("# TYPE {name} ");
+        let kind = text.lines().find_map(|line| line.strip_prefix(&header)).unwrap_or("missing");
+        cases.equal(format!("type of {name}"), &kind, &family.kind.as_str());
+        let sample = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("missing");
+        let pairs =
+            sample.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(pairs, _)| pairs);
+        let labels: Vec<&str> =
+            pairs.split_terminator(',').filter_map(|pair| Some(pair.split_once('=')?.0)).collect();
+        cases.equal(
+            format!("labels of {name}"),
+            &labels,
+            &family.label_keys.iter().map(String::as_str).collect(),
+        );
     }
 }
 

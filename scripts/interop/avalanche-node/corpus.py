@@ -4,6 +4,7 @@ The same request goes to two nodes, and the answers must be the same JSON, error
 only what belongs to a node and not to the network: its id, keys, address, uptimes, peers, random samples.
 """
 import json
+import re
 import time
 import urllib.error
 import urllib.request
@@ -276,6 +277,39 @@ def compare(first, second):
     return asked, unequal
 
 
+# What metrics tell about the network and not about the node.
+PUBLIC = {
+    "avalanche_platformvm_" + name for name in "total_staked price excess gas_capacity active_l1_validators accrued_validator_fees".split()
+} | {"avalanche_snowman_last_accepted_height"}
+
+
+def families(uri):
+    """Metrics by name: type, names of labels, values by labels; of the chains both have."""
+    with urllib.request.urlopen(f"{uri}/ext/metrics", timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    found = {name: (kind, set(), {}) for _, _, name, kind in (line.split() for line in lines if line.startswith("# TYPE "))}
+    for line in lines:
+        name, _, labels = line.rsplit(" ", 1)[0].partition("{")
+        if name in found and 'chain="C"' not in labels:
+            found[name][1].update(pair.split("=")[0] for pair in labels.strip("}").split(",") if pair)
+            found[name][2][tuple(sorted(labels.strip("}").split(",")))] = float(line.rsplit(" ", 1)[1])
+    return found
+
+
+def compare_metrics(go, ours):
+    """How many metrics ours has under the reference's names, and what is unequal: type, labels, what they tell of the network."""
+    unequal = []
+    for attempt in range(TRIES):
+        one, two = families(go), families(ours)
+        shared = [name for name in two if re.match("avalanche_(network|health|benchlist|snowman|platformvm|avm|process)_", name)]
+        parts = lambda metric, name: (*metric[:2], metric[2] if name in PUBLIC else None)
+        unequal = [f"{n}\n  {one.get(n)}\n  {two[n]}" for n in shared if n not in one or parts(one[n], n) != parts(two[n], n)]
+        if not unequal:
+            break
+        time.sleep(0.5)
+    return len(shared), unequal
+
+
 def around(one, two):
     """Both texts, from a little before the place where they part."""
     at = next((i for i, (a, b) in enumerate(zip(one, two)) if a != b), min(len(one), len(two)))
@@ -286,6 +320,7 @@ def around(one, two):
 if __name__ == "__main__":
     import sys
 
-    number, differences = compare(*sys.argv[1:3])
-    print("\n".join(differences))
-    print(f"{len(differences)} of {number} answers differ")
+    for what, compared in (("answers", compare), ("metrics", compare_metrics)):
+        number, differences = compared(*sys.argv[1:3])
+        print("\n".join(differences))
+        print(f"{len(differences)} of {number} {what} differ")

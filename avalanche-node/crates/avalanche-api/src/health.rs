@@ -41,17 +41,27 @@ pub(crate) async fn page(State(context): State<Arc<Context>>, uri: axum::http::U
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{report}\n")).into_response()
 }
 
+/// Whether a check is one of those a method answers.
+fn concerns(kind: &str, name: &str) -> bool {
+    match kind {
+        "health.readiness" => name == "bootstrapped",
+        "health.liveness" => false,
+        _ => true,
+    }
+}
+
+/// How many checks of a method find something bad.
+pub(crate) fn failing(context: &Context, kind: &str) -> usize {
+    let checks = context.node.checks().0;
+    checks.iter().filter(|(name, _, error)| concerns(kind, name) && error.is_some()).count()
+}
+
 fn report(context: &Context, kind: &str) -> Value {
     let now = context.clock.wall().to_string();
     let mut object = Map::new();
     let mut healthy = true;
     for (name, message, error) in context.node.checks().0 {
-        let concerns = match kind {
-            "health.readiness" => name == "bootstrapped",
-            "health.liveness" => false,
-            _ => true,
-        };
-        if !concerns {
+        if !concerns(kind, name) {
             continue;
         }
         let mut check = json!({ "message": message, "timestamp": now, "duration": 0 });

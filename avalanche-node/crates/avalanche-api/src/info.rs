@@ -150,18 +150,36 @@ fn upgrades(context: &Context) -> Value {
     Value::Object(object)
 }
 
-/// Our uptime, weighted by the stake of those who tell it.
-#[allow(clippy::cast_precision_loss)] // percents for people
 fn uptime(context: &Context) -> Result<Value, Error> {
-    let set = context.platform.read(|state| state.current_set(Id::EMPTY));
-    let Some(own) = set.get(&context.facts.node) else {
-        return Err(failure("couldn't get node uptime: node is not a validator"));
-    };
+    let uptimes =
+        uptimes(context).ok_or_else(|| failure("couldn't get node uptime: node is not a validator"))?;
+    Ok(json!({
+        "rewardingStakePercentage": decimal(uptimes.rewarding),
+        "weightedAveragePercentage": decimal(uptimes.average),
+    }))
+}
+
+/// Our uptime in percent.
+pub(crate) struct Uptimes {
+    /// Weighted by the stake of those who tell it.
+    pub(crate) average: f64,
+    /// The stake of those who tell one that is worth a reward.
+    pub(crate) rewarding: f64,
+}
+
+/// Our uptime as peers tell it; None when this node does not validate.
+#[allow(clippy::cast_precision_loss)] // percents for people
+pub(crate) fn uptimes(context: &Context) -> Option<Uptimes> {
+    let me = context.facts.node;
+    let (set, staker) = context
+        .platform
+        .read(|state| (state.current_set(Id::EMPTY), state.draft().current_validator(Id::EMPTY, me)));
+    let own = set.get(&me)?;
     let (mut total, mut weighted, mut rewarding) =
         (own.weight as f64, own.weight as f64 * 100.0, own.weight as f64);
-    let requirement = context.platform.config().staking.uptime_requirement * 100.0;
+    let requirement = context.platform.config().uptime_requirement(staker?.start) * 100.0;
     for (node, validator) in &set {
-        if *node != context.facts.node {
+        if *node != me {
             total += validator.weight as f64;
         }
     }
@@ -173,10 +191,7 @@ fn uptime(context: &Context) -> Result<Value, Error> {
             rewarding += validator.weight as f64;
         }
     }
-    Ok(json!({
-        "rewardingStakePercentage": decimal(100.0 * rewarding / total),
-        "weightedAveragePercentage": decimal(weighted / total),
-    }))
+    Some(Uptimes { average: weighted / total, rewarding: 100.0 * rewarding / total })
 }
 
 /// Fees of old releases, which the reference still answers with.

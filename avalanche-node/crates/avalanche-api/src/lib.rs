@@ -12,6 +12,7 @@ mod format;
 mod health;
 pub mod index;
 mod info;
+pub mod metrics;
 mod objects;
 mod platform_service;
 mod proposer;
@@ -39,7 +40,7 @@ use shared_vendor::{
     rpc::{Dialect, Error, Limits, Methods, Server, Service},
 };
 
-pub use self::{admin::Operator, aliases::Aliases, health::Checks};
+pub use self::{admin::Operator, aliases::Aliases, health::Checks, metrics::ChainAtWork};
 
 /// A connected peer, as `info.peers` tells it.
 #[derive(Debug, Clone)]
@@ -81,6 +82,9 @@ pub trait Node: Send + Sync {
 
     /// How it is.
     fn checks(&self) -> Checks;
+
+    /// The chains that were started.
+    fn chains(&self) -> Vec<ChainAtWork>;
 }
 
 /// What stays as it is.
@@ -239,7 +243,7 @@ impl Servers {
     }
 }
 
-/// The router of the server. `metrics` are served as they are.
+/// The router of the server. The metrics of `registry` are served as they are, beside those under the reference's names.
 pub fn router(
     context: Arc<Context>,
     enabled: Enabled,
@@ -269,9 +273,10 @@ pub fn router(
         }
     }
     if enabled.metrics {
-        let registry = registry.clone();
+        let (registry, context) = (registry.clone(), Arc::clone(&context));
         let page = move || async move {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], registry.encode())
+            let text = registry.encode() + &metrics::page(&context);
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
         };
         router = router.route("/ext/metrics", get(page));
     }

@@ -7,5 +7,5 @@ pub mod topological;
 pub mod tree;
 
 pub use params::{Flavor, Params, ParamsError};
-pub use topological::{AddError, Decision, Topological};
+pub use topological::{AddError, Decision, Polls, Topological};
 pub use tree::Tree;

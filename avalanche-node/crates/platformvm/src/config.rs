@@ -10,6 +10,8 @@ use crate::{reward, validator_fee};
 const AVAX: u64 = 1_000_000_000;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
+/// Part of the time online that is asked of validators that start since Helicon (ACP-267).
+const HELICON_UPTIME: f64 = 0.9;
 
 /// Rules of staking on the primary network.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,7 +30,7 @@ pub struct Staking {
     pub max_stake_duration: u64,
     /// Shortest stake of a validator since Helicon, in seconds.
     pub helicon_min_stake_duration: u64,
-    /// Part of the time that must have been spent online to be preferred for a reward.
+    /// Part of the time that must have been spent online to be preferred for a reward; before Helicon.
     pub uptime_requirement: f64,
     /// How rewards are computed.
     pub rewards: reward::Config,
@@ -93,6 +95,12 @@ impl Config {
             },
             unseen: None,
         }
+    }
+
+    /// Part of the time online that a validator of the primary network is asked for that started then (Unix seconds).
+    #[must_use]
+    pub fn uptime_requirement(&self, start: u64) -> f64 {
+        if self.is_active(Fork::Helicon, start) { HELICON_UPTIME } else { self.staking.uptime_requirement }
     }
 
     /// True when an upgrade is active at a chain time (Unix seconds).

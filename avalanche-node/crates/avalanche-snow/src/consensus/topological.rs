@@ -43,6 +43,15 @@ pub enum AddError {
     },
 }
 
+/// How many polls were counted, by what came of them. One that has nothing to decide is not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Polls {
+    /// A choice got enough votes.
+    pub successful: u64,
+    /// None did.
+    pub failed: u64,
+}
+
 type Slot = usize;
 
 #[derive(Debug)]
@@ -82,6 +91,7 @@ pub struct Topological {
     preferred: VecDeque<Slot>,
     preference: Id,
     poll_number: u64,
+    polls: Polls,
     leaves: Vec<Slot>,
     vote_stack: Vec<Slot>,
 }
@@ -105,6 +115,7 @@ impl Topological {
             preferred: VecDeque::new(),
             preference: last_accepted,
             poll_number: 0,
+            polls: Polls::default(),
             leaves: Vec::new(),
             vote_stack: Vec::new(),
         })
@@ -114,6 +125,12 @@ impl Topological {
     #[must_use]
     pub const fn params(&self) -> &Params {
         &self.rule.params
+    }
+
+    /// What came of the polls so far.
+    #[must_use]
+    pub const fn polls(&self) -> Polls {
+        self.polls
     }
 
     /// Blocks that are not decided.
@@ -274,10 +291,12 @@ impl Topological {
             let last_accepted = self.last_accepted;
             self.block_mut(last_accepted).should_falter = true;
             self.vote_stack = stack;
+            self.polls.failed += u64::from(self.num_processing() > 0);
             return self.find(self.preference).unwrap_or(last_accepted);
         }
         let mut new_preferred = self.last_accepted;
         let mut on_preferred_branch = true;
+        let mut succeeds = false;
         while let Some(slot) = stack.pop() {
             let next = stack.last().copied();
             let Some(Some(block)) = self.slots.get_mut(slot) else { break }; // rejected by this very poll
@@ -286,7 +305,7 @@ impl Topological {
             if falters {
                 tree.record_unsuccessful_poll();
             }
-            tree.record_poll(&mut block.poll.votes);
+            succeeds |= tree.record_poll(&mut block.poll.votes);
             let (finalized, preference) = (tree.finalized(), tree.preference());
             let preference = self.find(preference).unwrap_or(self.last_accepted);
             let accepts = finalized && slot == self.last_accepted;
@@ -312,6 +331,8 @@ impl Topological {
         }
         stack.clear();
         self.vote_stack = stack;
+        let counted = if succeeds { &mut self.polls.successful } else { &mut self.polls.failed };
+        *counted += 1;
         new_preferred
     }
 

@@ -26,9 +26,6 @@ use crate::{
     warp::{self, CanonicalSet, WarpError},
 };
 
-/// Part of the time online that is asked of validators that start since Helicon (ACP-267).
-const HELICON_UPTIME: f64 = 0.9;
-
 /// Which rule a block breaks. The name of the reference's error is in brackets.
 #[derive(Debug, thiserror::Error)]
 pub enum BlockError {
@@ -343,10 +340,8 @@ impl Core {
             let transformation = draft.transformation(staker.subnet)?;
             let UnsignedTx::TransformSubnet(terms) = &transformation.tx.unsigned else { return None };
             f64::from(terms.uptime_requirement) / u32::try_from(PERCENT_DENOMINATOR).map_or(1e6, f64::from)
-        } else if config.is_active(Fork::Helicon, primary.start) {
-            HELICON_UPTIME
         } else {
-            config.staking.uptime_requirement
+            config.uptime_requirement(primary.start)
         };
         let now = self.now.as_secs();
         Some(self.uptimes.part_since(&self.state, staker.node_id, primary.start, now)? >= wanted)
