@@ -36,6 +36,12 @@ shared_vendor::settings! {
         mempool_cost: u32 = ["mempool.cost-limit", "80000000"],
         /// Minutes that an evicted transaction stays out of the memory pool.
         mempool_eviction: u32 = ["mempool.eviction-minutes", "60"],
+        /// Thousands of bytes of free transactions that are taken in a minute.
+        free_relay: u32 = ["mempool.free-relay", "500"],
+        /// Free transactions need priority.
+        relay_priority: bool = ["mempool.relay-priority", "false"],
+        /// Multisignature scripts without a hash are standard.
+        bare_multisig: bool = ["mempool.bare-multisig", "true"],
         /// Take connections.
         listen: bool = ["p2p.listen", "true"],
         /// Connect to these nodes and no others, HOST:PORT.
@@ -48,6 +54,8 @@ shared_vendor::settings! {
         outbound: usize = ["p2p.outbound", "16"],
         /// Length of a ban.
         ban_time: Duration = ["p2p.ban-time", "24h"],
+        /// Networks whose peers are neither banned nor limited when they dial us, as 10.0.0.0/8.
+        whitelist: Vec<String> = ["p2p.whitelist"],
         /// Serve filtered connections to light clients.
         bloom: bool = ["p2p.bloom", "true"],
         /// User name of RPC; needs rpc.password.
@@ -64,6 +72,14 @@ shared_vendor::settings! {
         rest: bool = ["rpc.rest", "false"],
         /// Address that mined blocks pay.
         mining_address: Option<String> = ["mining.address"],
+        /// Bytes of the longest block that is made.
+        block_max_size: u32 = ["mining.max-size", "1999000"],
+        /// Bytes of a block that are filled by priority, whatever the fees.
+        block_priority_size: u32 = ["mining.priority-size", "1000000"],
+        /// Bytes of a block that are filled also with free transactions.
+        block_min_size: u32 = ["mining.min-size", "0"],
+        /// Blocks after which a transaction made by RPC expires.
+        expiry_delta: u32 = ["rpc.expiry-delta", "20"],
         /// Addresses to publish hashes of blocks at, as tcp://127.0.0.1:28332.
         zmq_hashblock: Vec<String> = ["zmq.hashblock"],
         /// Addresses to publish ids of transactions at.

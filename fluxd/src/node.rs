@@ -210,7 +210,7 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>) -> Result<(), Re
     let mempool = open_mempool(&params, &ctx.config, random.random());
     let publisher = zmq::Publisher::bind(&ctx.config).await?;
 
-    let wiring = Wiring::new(&ctx, &params, &chain, &mut random);
+    let wiring = Wiring::new(&ctx, &params, &chain, &mut random)?;
     let context = wiring.rpc_context(&ctx, &params, &chain, &mempool)?;
     let now: worker::Clock = {
         let context = Arc::clone(&context);
@@ -286,7 +286,7 @@ impl Wiring {
         params: &Params,
         chain: &RwLock<ChainState>,
         random: &mut StdRng,
-    ) -> Self {
+    ) -> Result<Self, Report> {
         let config = &ctx.config;
         let services = NODE_NETWORK | if config.bloom { NODE_BLOOM } else { 0 };
         let height = chain.read().index().height();
@@ -307,6 +307,7 @@ impl Wiring {
         });
         let bans = Bans::from_file(&std::fs::read(ctx.data.join(BANS_FILE)).unwrap_or_default());
         let bans = Arc::new(Mutex::new(bans));
+        let trusted = config.whitelist.iter().map(|text| subnet(text)).collect::<Result<_, _>>()?;
         let ban_seconds = seconds(config.ban_time);
         let (events_sender, events) = mpsc::channel(EVENT_QUEUE);
         let messages = ctx.metrics.p2p_messages.clone();
@@ -320,6 +321,7 @@ impl Wiring {
                 inbound: ctx.common.peers_max.saturating_sub(outbound),
             },
             bans: Arc::clone(&bans),
+            trusted,
             ban_seconds,
             clock: Arc::clone(&ctx.clock),
             tasks: ctx.tasks.clone(),
@@ -333,7 +335,7 @@ impl Wiring {
         });
         let (orders_sender, orders) = mpsc::channel(REQUEST_QUEUE);
         let (jobs_sender, jobs) = mpsc::channel(JOB_QUEUE);
-        Self {
+        Ok(Self {
             hub,
             events,
             local,
@@ -346,7 +348,7 @@ impl Wiring {
             services,
             ban_seconds,
             seed: random.random(),
-        }
+        })
     }
 
     fn rpc_context<D: Daemon<Config = Config>>(
@@ -384,6 +386,8 @@ impl Wiring {
             version: VERSION_NUMBER,
             services: self.services,
             mining_script: mining_script.map(|address| fluxd_script::instruction::pay_to(&address)),
+            block_limits: block_limits(&ctx.config),
+            expiry_delta: ctx.config.expiry_delta,
             relay_fee: RELAY_FEE,
             max_tip_age: seconds(ctx.config.max_tip_age),
         }))
@@ -407,6 +411,7 @@ impl Wiring {
             last: BTreeMap::new(),
             orphans: Orphans::new(MAX_ORPHANS, StdRng::from_seed(self.seed)),
             in_step: false,
+            requests: Vec::new(),
         };
         let jobs = self
             .jobs
@@ -500,9 +505,32 @@ fn open_mempool(params: &Params, config: &Config, seed: [u8; 32]) -> Arc<Mutex<M
         cost_limit: config.mempool_cost.into(),
         eviction_minutes: config.mempool_eviction.into(),
         require_standard: params.network == Network::Main,
+        limit_free_relay: config.free_relay.into(),
+        relay_priority: config.relay_priority,
+        bare_multisig: config.bare_multisig,
         ..Policy::default()
     };
     Arc::new(Mutex::new(Mempool::new(policy, seed)))
+}
+
+/// Limits of blocks that are made, within what the rules allow.
+fn block_limits(config: &Config) -> fluxd_miner::Settings {
+    let most = fluxd_miner::Settings::default();
+    let bytes = |size: u32| usize::try_from(size).unwrap_or(usize::MAX);
+    let max_size = bytes(config.block_max_size).clamp(1000, most.max_size);
+    fluxd_miner::Settings {
+        max_size,
+        priority_size: bytes(config.block_priority_size).min(max_size),
+        min_size: bytes(config.block_min_size).min(max_size),
+        ..most
+    }
+}
+
+fn subnet(text: &str) -> Result<Subnet, Report> {
+    text.parse().map_err(|_| {
+        Report::new(exit::BAD_VALUE, format!("`p2p.whitelist` = `{text}`: not a network"))
+            .advice("expected an address, or one with the number of its bits")
+    })
 }
 
 fn seconds(length: Duration) -> i64 {
@@ -570,14 +598,14 @@ async fn answer_all(
         if let Message::GetData(items) = &request.message {
             for item in items.iter().filter(|item| item.as_block().is_some()) {
                 let (chain, shared, item) = (Arc::clone(&chain), Arc::clone(&request), *item);
-                let found = tokio::task::spawn_blocking(move || network::block(&chain, &item, &shared)).await;
+                let found = tokio::task::spawn_blocking(move || serve::block(&chain, &item, &shared)).await;
                 if !send_all(&request, found.unwrap_or_default()).await {
                     break;
                 }
             }
         }
         let (chain, pool, shared) = (Arc::clone(&chain), Arc::clone(&mempool), Arc::clone(&request));
-        let found = tokio::task::spawn_blocking(move || network::answer(&chain, &pool, &shared)).await;
+        let found = tokio::task::spawn_blocking(move || serve::answer(&chain, &pool, &shared)).await;
         send_all(&request, found.unwrap_or_default()).await;
     }
 }

@@ -2,6 +2,8 @@
 //! and their effects into messages, keeps the list of peers, tells them of new blocks. Mirrors the rest of
 //! `ProcessMessage` and `SendMessages` of `src/main.cpp`.
 
+mod tell;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
@@ -31,7 +33,7 @@ use fluxd_p2p::{
     },
     transport::{Connection, Event, Hub, Kind},
 };
-use fluxd_primitives::{BlockHash, Hash256, Transaction, TxId};
+use fluxd_primitives::{BlockHash, Hash256, TxId};
 use fluxd_rpc::PeerInfo;
 use parking_lot::{Mutex, RwLock};
 use rand::{RngExt, rngs::StdRng};
@@ -39,19 +41,16 @@ use shared_vendor::{
     clock::{Clock, Time},
     machine::Machine,
 };
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{
     report::Reporter,
-    serve,
     worker::{Job, Outcome, State},
     zmq::News,
 };
 
 /// Names of blocks and transactions remembered per peer.
 const KNOWN: usize = 1000;
-/// Headers announced at once; more blocks than that are announced by the name of the last.
-const ANNOUNCED: usize = 8;
 /// Bodies that wait for the writer before no more are asked for.
 const BUSY: usize = 64;
 /// Transactions asked for in one message.
@@ -60,6 +59,8 @@ const ASKED: usize = 1000;
 const PRESENT: i64 = 24 * 60 * 60;
 /// Compact blocks that wait for transactions.
 const PARTIAL: usize = 16;
+/// Blocks whose senders are remembered until the chain has judged them.
+const SOURCES: usize = 2048;
 /// Serving tasks that run at once.
 pub(super) const SERVERS: usize = 4;
 
@@ -97,6 +98,10 @@ struct Peer {
     locator: Vec<BlockHash>,
     synced_headers: i64,
     synced_blocks: i64,
+    /// Number of the last of its messages that went to the writer.
+    given: u64,
+    /// Number of the last request of its that came back from there.
+    settled: u64,
 }
 
 impl Peer {
@@ -118,6 +123,11 @@ impl Peer {
             self.known.pop_front();
         }
         false
+    }
+
+    /// Whether a header on top of this block joins what the peer has; one that does not costs us points there.
+    fn has(&self, parent: &BlockHash) -> bool {
+        self.known.contains(&Hash256(parent.0))
     }
 
     fn serves(&self) -> bool {
@@ -154,6 +164,8 @@ pub(super) struct Peers {
     /// Bodies that wait for the writer.
     waiting: usize,
     partial: VecDeque<(BlockHash, PeerKey, PartialBlock)>,
+    /// Who sent the bodies that came last: a block may turn out to be wrong long after it was stored (`mapBlockSource`).
+    sources: VecDeque<(BlockHash, PeerKey)>,
 }
 
 impl Loop {
@@ -188,6 +200,7 @@ impl Loop {
             version: connection.remote.version,
             user_agent: connection.remote.user_agent.clone(),
             inbound: connection.kind == Kind::Inbound,
+            trusted: connection.trusted,
             starting_height: connection.remote.height,
             time_offset: connection.remote.time_offset,
             since: stats.since.load(Ordering::Relaxed),
@@ -283,6 +296,8 @@ impl Loop {
             locator: Vec::new(),
             synced_headers: -1,
             synced_blocks: -1,
+            given: 0,
+            settled: 0,
         };
         let serves = peer.serves();
         self.peers.all.insert(key, peer);
@@ -294,13 +309,19 @@ impl Loop {
     }
 
     fn job(&mut self, job: Job) -> bool {
-        self.jobs.try_send(job).is_ok()
+        let of = job.peer();
+        let taken = self.jobs.try_send(job).is_ok();
+        if let Some(peer) = of.filter(|_| taken).and_then(|key| self.peers.all.get_mut(&key)) {
+            peer.given = peer.given.wrapping_add(1);
+        }
+        taken
     }
 
     fn message(&mut self, key: PeerKey, message: Message) {
         let serves_filters = self.local.borrow().services & NODE_BLOOM != 0;
         let Some(peer) = self.peers.all.get_mut(&key) else { return };
         match message {
+            Message::Ping(Some(nonce)) => self.in_turn(key, Message::Pong(Some(nonce))),
             Message::SendHeaders => peer.prefers_headers = true,
             Message::SendCmpct(announce, 1) => peer.wants_compact = announce,
             Message::Headers(headers) => self.headers(key, headers),
@@ -394,10 +415,23 @@ impl Loop {
             Message::GetData(_)
             | Message::GetHeaders(_)
             | Message::GetBlocks(_)
-            | Message::GetBlockTxn(_) => {
-                self.request(key, message);
-            }
+            | Message::GetBlockTxn(_) => self.in_turn(key, message),
             _ => {}
+        }
+    }
+
+    /// Answers a request once everything that the peer sent before it is done, as if one thread did it all: a request that
+    /// has something to wait for goes the way that blocks go.
+    fn in_turn(&mut self, key: PeerKey, message: Message) {
+        let Some(peer) = self.peers.all.get_mut(&key) else { return };
+        if peer.settled == peer.given {
+            return self.request(key, message);
+        }
+        let number = peer.given.wrapping_add(1);
+        match self.jobs.try_send(Job::Then(key, number, message)) {
+            Ok(()) => peer.given = number,
+            Err(TrySendError::Full(Job::Then(_, _, message))) => self.request(key, message),
+            Err(_) => {}
         }
     }
 
@@ -415,10 +449,14 @@ impl Loop {
         };
         let count = u64::try_from(self.requests.len()).unwrap_or(1).max(1);
         let lane = usize::try_from(key % count).unwrap_or_default();
-        if let Some(lane) = self.requests.get(lane)
-            && lane.try_send(request).is_err()
-        {
-            self.reporter.offence("busy");
+        let Some(lane) = self.requests.get(lane) else { return };
+        match lane.try_send(request) {
+            Ok(()) => {}
+            // Whoever asks too much hears at least that we live.
+            Err(TrySendError::Full(Request { message: Message::Pong(nonce), commands, .. })) => {
+                let _ = commands.try_send(PeerInput::Send(Message::Pong(nonce)));
+            }
+            Err(_) => self.reporter.offence("busy"),
         }
     }
 
@@ -528,7 +566,13 @@ impl Loop {
 
     fn take_block(&mut self, key: PeerKey, block: Box<fluxd_primitives::Block>, asked: bool) {
         let hash = block.header.hash();
+        let trusted = self.peers.all.get(&key).is_some_and(|peer| peer.connection.trusted);
+        let asked = asked || trusted && !self.peers.state.syncing;
         if self.job(Job::Block(key, block, asked)) {
+            if self.peers.sources.len() >= SOURCES {
+                self.peers.sources.pop_front();
+            }
+            self.peers.sources.push_back((hash, key));
             self.peers.waiting = self.peers.waiting.saturating_add(1);
             if self.peers.waiting >= BUSY {
                 self.step_blocks(blocks::Input::Busy(true));
@@ -560,6 +604,12 @@ impl Loop {
                 }
             }
             Outcome::Tx { peer, txid, verdict } => self.judged(peer, &txid, verdict),
+            Outcome::Then(key, number, message) => {
+                if let Some(peer) = self.peers.all.get_mut(&key) {
+                    peer.settled = number;
+                }
+                self.request(key, message);
+            }
             Outcome::Events(events) => self.chain_changed(events),
             Outcome::State(state) => self.state(state),
         }
@@ -577,44 +627,27 @@ impl Loop {
         peer.misbehave(reject.dos(), "invalid transaction");
     }
 
-    /// Tells peers of a transaction of the pool.
-    fn relay(&mut self, txid: &TxId) {
-        let Some((tx, rate)) =
-            self.mempool.lock().get(txid).map(|entry| (Arc::clone(&entry.tx), entry.rate()))
-        else {
-            return;
-        };
-        if let Some(sender) = &self.events {
-            let _ = sender.try_send(News::Pool(*txid, Arc::clone(&tx))); // as with blocks
-        }
-        for peer in self.peers.all.values_mut() {
-            let filtered = match peer.filter.lock().as_mut() {
-                Some(filter) => !filter.matches(txid, &tx),
-                None => !peer.connection.remote.relay,
-            };
-            if !filtered && rate.zat_per_kb >= peer.least_fee && !peer.knows(Hash256(txid.0)) {
-                peer.send(Message::Inv(vec![Inventory::tx(*txid)]));
-            }
-        }
-    }
-
     fn refused(&mut self, key: PeerKey, invalid: &Invalid) {
         self.step_headers(headers::Input::Refused(key));
         let Some(peer) = self.peers.all.get(&key) else { return };
-        if matches!(invalid, Invalid::UnknownParent) {
-            // An announcement whose parents we lack: ask for what is between.
-            peer.send(self.get_headers(self.peers.state.locator.clone()));
-            return;
-        }
+        self.ask_for_parents(peer, invalid);
         tracing::debug!(target: "net", peer = key, reason = invalid.reason(), "header refused");
         self.reporter.offence("header");
         peer.misbehave(invalid.dos(), "invalid header");
+    }
+
+    /// An announcement whose parents we lack may be honest after a reorganization: what is between is asked for.
+    fn ask_for_parents(&self, peer: &Peer, invalid: &Invalid) {
+        if matches!(invalid, Invalid::UnknownParent) {
+            peer.send(self.get_headers(self.peers.state.locator.clone()));
+        }
     }
 
     fn refused_block(&mut self, key: PeerKey, hash: BlockHash, invalid: &Invalid) {
         tracing::warn!(target: "net", peer = key, %hash, reason = invalid.reason(), "block refused");
         self.reporter.offence("block");
         let Some(peer) = self.peers.all.get(&key) else { return };
+        self.ask_for_parents(peer, invalid);
         let reason: String = invalid.reason().chars().take(111).collect();
         if invalid.code() == REJECT_INVALID {
             let reject =
@@ -654,8 +687,12 @@ impl Loop {
                 ChainEvent::Connected { block, .. } => connected.push(block),
                 ChainEvent::Disconnected { .. } => {}
                 ChainEvent::Rejected { hash, invalid } => {
-                    tracing::warn!(target: "chain", %hash, reason = invalid.reason(), "block does not fit the chain");
-                    self.reporter.offence("block");
+                    let sent = self.peers.sources.iter().rfind(|(other, _)| other == hash);
+                    if let Some((_, key)) = sent.copied() {
+                        self.refused_block(key, *hash, invalid);
+                    } else {
+                        tracing::warn!(target: "chain", %hash, reason = invalid.reason(), "block does not fit the chain");
+                    }
                 }
             }
         }
@@ -670,26 +707,6 @@ impl Loop {
         }
         if let Some(sender) = &self.events {
             let _ = sender.try_send(News::Chain(events)); // a subscriber that does not keep up misses some
-        }
-    }
-
-    /// Tells peers of new blocks: as compact block, as headers, or by name, as each prefers.
-    fn announce(&mut self, connected: &[&Arc<CheckedBlock>]) {
-        let Some(tip) = connected.last() else { return };
-        let name = Hash256(tip.hash().0);
-        for peer in self.peers.all.values_mut() {
-            if peer.knows(name) {
-                continue;
-            }
-            if peer.wants_compact && connected.len() == 1 {
-                let compact = CompactBlock::of(tip.block(), self.random.random());
-                peer.send(Message::CmpctBlock(Box::new(compact)));
-            } else if peer.prefers_headers && connected.len() <= ANNOUNCED {
-                let headers = connected.iter().map(|block| block.block().header.clone()).collect();
-                peer.send(Message::Headers(headers));
-            } else {
-                peer.send(Message::Inv(vec![Inventory::block(tip.hash())]));
-            }
         }
     }
 
@@ -763,43 +780,4 @@ impl Loop {
             self.hub.dial(address, kind);
         }
     }
-}
-
-/// Answers one request; runs on the blocking pool.
-pub(super) fn answer(
-    chain: &RwLock<ChainState>,
-    mempool: &Mutex<Mempool>,
-    request: &Request,
-) -> Vec<Message> {
-    let chain = chain.read();
-    match &request.message {
-        Message::GetHeaders(locator) => {
-            serve::headers(&chain, locator, request.version).into_iter().collect()
-        }
-        Message::GetBlocks(locator) => serve::block_names(&chain, locator).into_iter().collect(),
-        Message::GetBlockTxn(wanted) => match serve::transactions(&chain, wanted) {
-            Ok(found) => found.into_iter().collect(),
-            Err(reason) => {
-                let _ = request.commands.try_send(PeerInput::Misbehave(100, reason));
-                Vec::new()
-            }
-        },
-        Message::GetData(items) => {
-            let pool = mempool.lock();
-            let (mut found, mut missing) = (Vec::new(), Vec::new());
-            for id in items.iter().filter_map(Inventory::as_tx) {
-                match pool.get(&id) {
-                    Some(entry) => found.push(Message::Tx(Box::new(Transaction::clone(&entry.tx)))),
-                    None => missing.push(id),
-                }
-            }
-            found.into_iter().chain(serve::not_found(missing)).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// One block of a `getdata`; the caller sends it before it asks for the next, so that memory stays bounded.
-pub(super) fn block(chain: &RwLock<ChainState>, item: &Inventory, request: &Request) -> Vec<Message> {
-    serve::block(&chain.read(), item, request.filter.lock().as_mut(), request.nonce)
 }

@@ -2,6 +2,7 @@
 //! changes it. Mirrors `ProcessGetData`, `getheaders`, `getblocks` and `getblocktxn` of `src/main.cpp`.
 
 use fluxd_chainstate::ChainState;
+use fluxd_mempool::Mempool;
 use fluxd_p2p::{
     Message,
     message::{
@@ -11,8 +12,12 @@ use fluxd_p2p::{
         inventory::{self, Inventory},
         version::COMPACT_VERSION,
     },
+    peer::Input as PeerInput,
 };
 use fluxd_primitives::{Block, BlockHash, BlockHeader, TxId, transaction::Transaction};
+use parking_lot::{Mutex, RwLock};
+
+use super::network::Request;
 
 /// Blocks named in answer to `getblocks`.
 const MAX_BLOCK_NAMES: usize = 500;
@@ -23,8 +28,48 @@ const TRANSACTIONS_DEPTH: u32 = 15;
 /// Blocks beside the active chain are served while their headers are this young, seconds.
 const STALE_AGE: u32 = 30 * 24 * 60 * 60;
 
+/// Answers one request; runs on the blocking pool.
+pub(super) fn answer(
+    chain: &RwLock<ChainState>,
+    mempool: &Mutex<Mempool>,
+    request: &Request,
+) -> Vec<Message> {
+    match &request.message {
+        // In its turn: whoever sent a ping has the answers to what came before it.
+        Message::Pong(nonce) => vec![Message::Pong(*nonce)],
+        Message::GetHeaders(locator) => {
+            headers(&chain.read(), locator, request.version).into_iter().collect()
+        }
+        Message::GetBlocks(locator) => block_names(&chain.read(), locator).into_iter().collect(),
+        Message::GetBlockTxn(wanted) => match transactions(&chain.read(), wanted) {
+            Ok(found) => found.into_iter().collect(),
+            Err(reason) => {
+                let _ = request.commands.try_send(PeerInput::Misbehave(100, reason));
+                Vec::new()
+            }
+        },
+        Message::GetData(items) => {
+            let pool = mempool.lock();
+            let (mut found, mut missing) = (Vec::new(), Vec::new());
+            for id in items.iter().filter_map(Inventory::as_tx) {
+                match pool.get(&id) {
+                    Some(entry) => found.push(Message::Tx(Box::new(Transaction::clone(&entry.tx)))),
+                    None => missing.push(id),
+                }
+            }
+            found.into_iter().chain(not_found(missing)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// One block of a `getdata`; the caller sends it before it asks for the next, so that memory stays bounded.
+pub(super) fn block(chain: &RwLock<ChainState>, item: &Inventory, request: &Request) -> Vec<Message> {
+    block_as(&chain.read(), item, request.filter.lock().as_mut(), request.nonce)
+}
+
 /// `headers`, or `cmpheaders` where the peer takes them and the whole batch lies below the last known block.
-pub(super) fn headers(chain: &ChainState, locator: &Locator, version: i32) -> Option<Message> {
+fn headers(chain: &ChainState, locator: &Locator, version: i32) -> Option<Message> {
     let index = chain.index();
     let mut walk = if locator.have.is_empty() {
         Some(index.find(&locator.stop)?)
@@ -51,7 +96,7 @@ pub(super) fn headers(chain: &ChainState, locator: &Locator, version: i32) -> Op
 }
 
 /// Names of the blocks behind a locator.
-pub(super) fn block_names(chain: &ChainState, locator: &Locator) -> Option<Message> {
+fn block_names(chain: &ChainState, locator: &Locator) -> Option<Message> {
     let index = chain.index();
     let mut walk = index.find_locator(&locator.have).and_then(|id| index.next_active(id));
     let mut names = Vec::new();
@@ -67,12 +112,7 @@ pub(super) fn block_names(chain: &ChainState, locator: &Locator) -> Option<Messa
 }
 
 /// A block that a peer asks for, in the form it asks for; with a filtered one the transactions that match.
-pub(super) fn block(
-    chain: &ChainState,
-    item: &Inventory,
-    filter: Option<&mut Filter>,
-    nonce: u64,
-) -> Vec<Message> {
+fn block_as(chain: &ChainState, item: &Inventory, filter: Option<&mut Filter>, nonce: u64) -> Vec<Message> {
     let Some(block) = item.as_block().and_then(|hash| servable(chain, &hash)) else { return Vec::new() };
     let (block, height) = block;
     match item.kind {
@@ -112,7 +152,7 @@ fn servable(chain: &ChainState, hash: &BlockHash) -> Option<(Block, u32)> {
 }
 
 /// Transactions of a block by their places; `Err` for a place that does not exist.
-pub(super) fn transactions(
+fn transactions(
     chain: &ChainState,
     request: &BlockTransactionsRequest,
 ) -> Result<Option<Message>, &'static str> {
@@ -127,6 +167,6 @@ pub(super) fn transactions(
 }
 
 /// What is not there.
-pub(super) fn not_found(ids: Vec<TxId>) -> Option<Message> {
+fn not_found(ids: Vec<TxId>) -> Option<Message> {
     (!ids.is_empty()).then(|| Message::NotFound(ids.into_iter().map(Inventory::tx).collect()))
 }

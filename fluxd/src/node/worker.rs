@@ -9,7 +9,7 @@ use std::{
 use fluxd_chainstate::{AcceptError, BlockId, ChainEvent, ChainState, Invalid};
 use fluxd_consensus::check::CheckedBlock;
 use fluxd_mempool::{Admission, Mempool, Orphans, Reject};
-use fluxd_p2p::{message::compact::CompactHeader, sync::PeerKey};
+use fluxd_p2p::{Message, message::compact::CompactHeader, sync::PeerKey};
 use fluxd_primitives::{Block, BlockHash, BlockHeader, Codec, Transaction, TxId};
 use fluxd_rpc::context::Submitted;
 use parking_lot::{Mutex, RwLock};
@@ -41,6 +41,22 @@ pub(super) enum Job {
     Gone(PeerKey),
     /// Missing blocks are asked for again.
     More,
+    /// A request of a peer, to be answered once everything that it sent before is done; its number among the peer's jobs.
+    Then(PeerKey, u64, Message),
+}
+
+impl Job {
+    /// Whose message it is.
+    pub(super) fn peer(&self) -> Option<PeerKey> {
+        match self {
+            Self::Headers(peer, ..)
+            | Self::CompactHeaders(peer, ..)
+            | Self::Block(peer, ..)
+            | Self::Tx(peer, _)
+            | Self::Then(peer, ..) => Some(*peer),
+            Self::Submit(..) | Self::Judge(..) | Self::Gone(_) | Self::More => None,
+        }
+    }
 }
 
 /// What the writer tells.
@@ -59,6 +75,8 @@ pub(super) enum Outcome {
     Block { peer: PeerKey, hash: BlockHash, invalid: Option<Invalid> },
     /// A transaction was judged.
     Tx { peer: PeerKey, txid: TxId, verdict: Result<(), Reject> },
+    /// Everything that this peer sent before its request is done.
+    Then(PeerKey, u64, Message),
     /// The chain has changed.
     Events(Vec<ChainEvent>),
     /// Where the chain stands.
@@ -98,6 +116,8 @@ pub(super) struct Worker {
     pub(super) orphans: Orphans<PeerKey>,
     /// Once in step, always in step.
     pub(super) in_step: bool,
+    /// Requests that wait until the blocks before them are connected.
+    pub(super) requests: Vec<(PeerKey, u64, Message)>,
 }
 
 impl Worker {
@@ -130,6 +150,9 @@ impl Worker {
                 self.activate()?;
             }
             self.tell_state();
+            for (peer, number, message) in std::mem::take(&mut self.requests) {
+                self.tell(Outcome::Then(peer, number, message));
+            }
         }
         self.chain.write().flush().map_err(|err| super::chain_report(&err))
     }
@@ -185,6 +208,10 @@ impl Worker {
                 Ok(false)
             }
             Job::More => Ok(false),
+            Job::Then(peer, number, message) => {
+                self.requests.push((peer, number, message));
+                Ok(false)
+            }
         }
     }
 

@@ -122,6 +122,14 @@ fn lies(genesis: BlockHash) -> Vec<(&'static str, Lie)> {
     };
     vec![
         (
+            "headers without parents",
+            Box::new(|liar| {
+                for number in 0..10 {
+                    liar.send(&Message::Headers(vec![header(BlockHash([number + 1; 32]), number)]));
+                }
+            }),
+        ),
+        (
             "headers that name an unknown maker",
             Box::new(move |liar| {
                 let mut wrong = header(genesis, 1);

@@ -192,6 +192,8 @@ pub struct Peer {
     tokens: f64,
     tokens_at: Time,
     numbers: Numbers,
+    /// An operator trusts it: it is neither punished nor limited (`-whitelist`).
+    trusted: bool,
 }
 
 impl Peer {
@@ -219,12 +221,18 @@ impl Peer {
             tokens: 1.0,
             tokens_at: now,
             numbers: Numbers::default(),
+            trusted: false,
         };
         if !inbound {
             peer.send_version(address, out);
         }
         peer.local.address = NetAddress::new(NODE_NETWORK, address); // where the peer is, for our own version
         peer
+    }
+
+    /// From now on it is neither punished nor limited.
+    pub fn trust(&mut self) {
+        self.trusted = true;
     }
 
     /// Who is there, when the handshake came so far.
@@ -266,13 +274,14 @@ impl Peer {
             _ if self.remote.is_none() => self.offence(1, "message before version", out),
             Message::Verack => self.verack(out),
             _ if !self.ready => self.offence(1, "message before verack", out),
-            Message::Ping(Some(nonce)) => send(&Message::Pong(Some(nonce)), out),
             Message::Ping(None) => {}
             Message::Pong(nonce) => self.pong(now, nonce),
             Message::Addr(mut addresses) => {
                 addresses.shuffle(&mut self.random);
                 let count = addresses.len();
-                addresses.truncate(self.take_tokens(now, count));
+                if !self.trusted {
+                    addresses.truncate(self.take_tokens(now, count));
+                }
                 let dropped = count.saturating_sub(addresses.len());
                 self.numbers.addresses = self.numbers.addresses.saturating_add(wide(addresses.len()));
                 self.numbers.addresses_dropped = self.numbers.addresses_dropped.saturating_add(wide(dropped));
@@ -388,7 +397,7 @@ impl Peer {
         }
         self.numbers.score = self.numbers.score.saturating_add(points);
         out.push(Effect::Offence(self.numbers.score, reason));
-        if self.numbers.score >= BAN_SCORE {
+        if self.numbers.score >= BAN_SCORE && !self.trusted {
             self.end(End::Misbehaved, out);
         }
     }

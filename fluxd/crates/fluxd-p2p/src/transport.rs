@@ -93,6 +93,8 @@ pub struct Connection {
     pub kind: Kind,
     /// Who is there.
     pub remote: Remote,
+    /// An operator trusts it.
+    pub trusted: bool,
     /// Orders to the connection.
     pub commands: mpsc::Sender<Input>,
     /// Numbers that operators see.
@@ -149,6 +151,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Who is banned, shared with RPC.
     pub bans: Arc<Mutex<Bans>>,
+    /// Networks whose peers are neither punished nor limited when they dial us (`-whitelist`).
+    pub trusted: Vec<Subnet>,
     /// Length of a ban for misbehaviour, seconds.
     pub ban_seconds: i64,
     /// Time.
@@ -237,7 +241,8 @@ impl Hub {
     fn enter(self: &Arc<Self>, kind: Kind, address: SocketAddr) -> Option<Place> {
         let ip = address.ip();
         let limits = self.parts.limits;
-        if kind != Kind::Manual && self.parts.bans.lock().is_banned(ip, self.now()) {
+        let welcome = kind == Kind::Manual || self.trusts(kind, ip);
+        if !welcome && self.parts.bans.lock().is_banned(ip, self.now()) {
             return None;
         }
         let mut open = self.open.lock();
@@ -293,6 +298,10 @@ impl Hub {
             let until = self.now().saturating_add(self.parts.ban_seconds);
             self.parts.bans.lock().ban(Subnet::single(ip), until);
         }
+    }
+
+    fn trusts(&self, kind: Kind, ip: IpAddr) -> bool {
+        kind == Kind::Inbound && self.parts.trusted.iter().any(|subnet| subnet.contains(ip))
     }
 
     fn now(&self) -> i64 {
@@ -366,6 +375,9 @@ impl Link {
         let mut effects = Vec::new();
         let inbound = self.kind == Kind::Inbound;
         let mut peer = Peer::start(clock.now(), local, inbound, self.address, random, &mut effects);
+        if self.hub.trusts(self.kind, self.address.ip()) {
+            peer.trust();
+        }
         let mut buffer = BytesMut::new();
         loop {
             for effect in effects.drain(..) {
@@ -434,6 +446,7 @@ impl Link {
                     address: self.address,
                     kind: self.kind,
                     remote,
+                    trusted: self.hub.trusts(self.kind, self.address.ip()),
                     commands: self.commands.clone(),
                     stats: Arc::clone(&self.stats),
                 };

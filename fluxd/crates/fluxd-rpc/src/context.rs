@@ -31,6 +31,8 @@ pub struct PeerInfo {
     pub version: i32,
     /// Name of its program.
     pub user_agent: String,
+    /// An operator trusts it.
+    pub trusted: bool,
     /// It dialled us.
     pub inbound: bool,
     /// Height it claimed at first.
@@ -138,6 +140,10 @@ pub struct Context {
     pub services: u64,
     /// Whom mined blocks pay.
     pub mining_script: Option<Script>,
+    /// Limits of blocks that are made.
+    pub block_limits: fluxd_miner::Settings,
+    /// Blocks after which a transaction made here expires.
+    pub expiry_delta: u32,
     /// Least fee for 1000 bytes, zatoshi.
     pub relay_fee: i64,
     /// Tip age above which the node counts as syncing, seconds.

@@ -9,6 +9,7 @@ mod mempool;
 mod mining;
 mod network;
 mod nodes;
+mod sign;
 mod template;
 mod transactions;
 
@@ -67,6 +68,7 @@ pub fn all() -> Vec<Method> {
         chain::METHODS,
         blocks::METHODS,
         transactions::METHODS,
+        sign::METHODS,
         mempool::METHODS,
         address::METHODS,
         nodes::METHODS,

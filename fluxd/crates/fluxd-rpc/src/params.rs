@@ -134,6 +134,20 @@ impl Kind {
         }
     }
 
+    /// Stops with -3 when a field of an object is missing or of another type (`RPCTypeCheckObj`).
+    ///
+    /// # Errors
+    /// Missing, or of another type.
+    pub fn check_field(self, object: &serde_json::Map<String, Value>, name: &str) -> Result<()> {
+        let value = object.get(name).unwrap_or(&Value::Null);
+        let message = match value {
+            Value::Null => format!("Missing {name}"),
+            _ if self.accepts(value) => return Ok(()),
+            _ => format!("Expected type {} for {name}, got {}", self.name(), name_of(value)),
+        };
+        Err(RpcError::new(error::TYPE, message))
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Text => "string",

@@ -75,98 +75,98 @@ impl BitOr for Flags {
     }
 }
 
-/// Why a script failed; the variants are the `SCRIPT_ERR_*` codes of the reference.
+/// Why a script failed; the variants are the `SCRIPT_ERR_*` codes of the reference, the texts those of `ScriptErrorString`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScriptError {
     /// The last element is false, or there is none.
-    #[error("script evaluated without error but finished with a false or empty top stack element")]
+    #[error("Script evaluated without error but finished with a false/empty top stack element")]
     EvalFalse,
     /// A number is too long or not in its shortest form.
-    #[error("invalid script number")]
+    #[error("unknown error")]
     Number,
     /// More than 10,000 bytes of script.
-    #[error("script is too big")]
+    #[error("Script is too big")]
     ScriptSize,
     /// More than 520 bytes in one push.
-    #[error("push value size limit exceeded")]
+    #[error("Push value size limit exceeded")]
     PushSize,
     /// More than 201 operations.
-    #[error("operation limit exceeded")]
+    #[error("Operation limit exceeded")]
     OpCount,
     /// More than 1,000 elements.
-    #[error("stack size limit exceeded")]
+    #[error("Stack size limit exceeded")]
     StackSize,
     /// More signatures than keys, or a negative number.
-    #[error("signature count negative or greater than pubkey count")]
+    #[error("Signature count negative or greater than pubkey count")]
     SigCount,
     /// More than 20 keys, or a negative number.
-    #[error("pubkey count negative or limit exceeded")]
+    #[error("Pubkey count negative or limit exceeded")]
     PubKeyCount,
     /// `VERIFY` of a false element.
-    #[error("script failed an OP_VERIFY operation")]
+    #[error("Script failed an OP_VERIFY operation")]
     Verify,
     /// `EQUALVERIFY` of different elements.
-    #[error("script failed an OP_EQUALVERIFY operation")]
+    #[error("Script failed an OP_EQUALVERIFY operation")]
     EqualVerify,
     /// `CHECKMULTISIGVERIFY` failed.
-    #[error("script failed an OP_CHECKMULTISIGVERIFY operation")]
+    #[error("Script failed an OP_CHECKMULTISIGVERIFY operation")]
     CheckMultiSigVerify,
     /// `CHECKSIGVERIFY` failed.
-    #[error("script failed an OP_CHECKSIGVERIFY operation")]
+    #[error("Script failed an OP_CHECKSIGVERIFY operation")]
     CheckSigVerify,
     /// `NUMEQUALVERIFY` of different numbers.
-    #[error("script failed an OP_NUMEQUALVERIFY operation")]
+    #[error("Script failed an OP_NUMEQUALVERIFY operation")]
     NumEqualVerify,
     /// An undefined or truncated instruction.
-    #[error("opcode missing or not understood")]
+    #[error("Opcode missing or not understood")]
     BadOpcode,
     /// An instruction that is disabled even when it does not run.
-    #[error("attempted to use a disabled opcode")]
+    #[error("Attempted to use a disabled opcode")]
     DisabledOpcode,
     /// Too few elements.
-    #[error("operation not valid with the current stack size")]
+    #[error("Operation not valid with the current stack size")]
     InvalidStackOperation,
     /// Too few elements on the other stack.
-    #[error("operation not valid with the current altstack size")]
+    #[error("Operation not valid with the current altstack size")]
     InvalidAltStackOperation,
     /// `IF` and `ENDIF` do not pair.
-    #[error("invalid OP_IF construction")]
+    #[error("Invalid OP_IF construction")]
     UnbalancedConditional,
     /// `RETURN` was reached.
     #[error("OP_RETURN was encountered")]
     OpReturn,
     /// [`Flags::STRICT_ENC`]: an undefined hash type.
-    #[error("signature hash type missing or not understood")]
+    #[error("Signature hash type missing or not understood")]
     SigHashType,
     /// A signature that is not strict DER.
-    #[error("non-canonical DER signature")]
+    #[error("Non-canonical DER signature")]
     SigDer,
     /// [`Flags::MINIMAL_DATA`]: a push with a longer opcode than needed.
-    #[error("data push larger than necessary")]
+    #[error("Data push larger than necessary")]
     MinimalData,
     /// The unlocking script of a P2SH output does more than push.
-    #[error("only push operators allowed in signatures")]
+    #[error("Only non-push operators allowed in signatures")]
     SigPushOnly,
     /// [`Flags::LOW_S`]: S is in the upper half.
-    #[error("non-canonical signature: S value is unnecessarily high")]
+    #[error("Non-canonical signature: S value is unnecessarily high")]
     SigHighS,
     /// [`Flags::NULL_DUMMY`]: the extra element of a multisig is not empty.
-    #[error("dummy CHECKMULTISIG argument must be zero")]
+    #[error("Dummy CHECKMULTISIG argument must be zero")]
     SigNullDummy,
     /// [`Flags::STRICT_ENC`]: a public key of no known form.
-    #[error("public key is neither compressed or uncompressed")]
+    #[error("Public key is neither compressed or uncompressed")]
     PubKeyType,
     /// [`Flags::CLEAN_STACK`]: more than one element is left.
-    #[error("extra items left on stack after execution")]
+    #[error("unknown error")]
     CleanStack,
     /// [`Flags::DISCOURAGE_UPGRADABLE_NOPS`]: an unused NOP.
     #[error("NOPx reserved for soft-fork upgrades")]
     DiscourageUpgradableNops,
     /// `CHECKLOCKTIMEVERIFY` of a negative number.
-    #[error("negative locktime")]
+    #[error("Negative locktime")]
     NegativeLockTime,
     /// `CHECKLOCKTIMEVERIFY` of a lock time that the transaction does not reach.
-    #[error("locktime requirement not satisfied")]
+    #[error("Locktime requirement not satisfied")]
     UnsatisfiedLockTime,
 }
 
@@ -187,7 +187,8 @@ pub struct InputContext<'a> {
 
 impl InputContext<'_> {
     /// True when `signature`, whose last byte is the hash type, signs this input with `key`.
-    fn check_signature(&self, signature: &[u8], key: &[u8], script_code: &[u8]) -> bool {
+    #[must_use]
+    pub fn check_signature(&self, signature: &[u8], key: &[u8], script_code: &[u8]) -> bool {
         let key = PublicKey::from_serialized(key);
         let Some((hash_type, der)) = signature.split_last() else {
             return false;

@@ -1,7 +1,7 @@
-//! Scripts: instructions, the interpreter, signature hashes of all eras, standard forms, and the secp256k1 questions
+//! Scripts: instructions, the interpreter, signature hashes of all eras, standard forms, signing, and the secp256k1 questions
 //! that scripts and the layers above ask.
 //!
-//! Mirrors `src/script/{script,interpreter,standard}.cpp` and `src/pubkey.cpp` of the C++ node. Pure: a verdict depends
+//! Mirrors `src/script/{script,interpreter,standard,sign}.cpp` and `src/pubkey.cpp` of the C++ node. Pure: a verdict depends
 //! on the arguments alone.
 
 pub mod ecdsa;
@@ -11,6 +11,7 @@ pub mod number;
 pub mod opcode;
 mod sha1;
 pub mod sighash;
+pub mod sign;
 pub mod standard;
 
 pub use interpreter::{Flags, InputContext, ScriptError, verify_script};

@@ -126,7 +126,8 @@ fn a_pong_with_the_right_nonce_measures_the_way() {
     assert_eq!((peer.numbers().ping, peer.numbers().ping_sent), (None, Some(Time::from_millis(10))));
     give(&mut peer, Time::from_millis(60), &Message::Pong(Some(nonce)));
     assert_eq!((peer.numbers().ping, peer.numbers().ping_sent), (Some(Duration::from_millis(50)), None));
-    assert_eq!(sent(&give(&mut peer, Time::ZERO, &Message::Ping(Some(4)))), ["pong"]);
+    let asked = Message::Ping(Some(4));
+    assert_eq!(give(&mut peer, Time::ZERO, &asked), [Effect::Deliver(asked)], "the node answers in its turn");
 }
 
 #[test]

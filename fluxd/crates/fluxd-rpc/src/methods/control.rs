@@ -4,7 +4,12 @@ use std::sync::atomic::Ordering;
 
 use fluxd_consensus::params::Network;
 use fluxd_p2p::message::version::PROTOCOL_VERSION;
-use fluxd_primitives::{Address, PublicKey, Script, codec::Writer, hash160};
+use fluxd_primitives::{
+    Address, Hash256, PublicKey, Script,
+    address::{decode_base58check, decode_bech32},
+    codec::Writer,
+    hash160,
+};
 use fluxd_script::{ecdsa, opcode};
 use shared_vendor::hex;
 
@@ -50,6 +55,7 @@ pub(super) const METHODS: fn() -> Vec<Method> = || {
             mock_time,
         ),
         util("validateaddress", "\"address\"", "What an address is.", (1, 1), validate),
+        util("z_validateaddress", "\"zaddr\"", "What a shielded address is.", (1, 1), validate_shielded),
         util(
             "createmultisig",
             "nrequired [\"key\",...]",
@@ -119,6 +125,36 @@ fn validate(context: &Context, args: &Args) -> Result<Json> {
         // There is no wallet yet, so nothing is its own.
         out.push("ismine", false).push("iswatchonly", false);
         out.push("isscript", matches!(address, Address::ScriptHash(_)));
+    }
+    Ok(out)
+}
+
+fn validate_shielded(context: &Context, args: &Args) -> Result<Json> {
+    let text = args.text(0)?;
+    let chain = context.chain.read();
+    let format = &chain.params().addresses;
+    let mut out = Json::object();
+    let sprout = decode_base58check(text).and_then(|data| {
+        let keys = data.strip_prefix(&format.sprout_address[..])?;
+        let (paying, transmission) = keys.split_first_chunk::<32>()?;
+        Some((Hash256(*paying), Hash256(transmission.try_into().ok()?)))
+    });
+    let sapling = decode_bech32(text, format.sapling_address).and_then(|data| {
+        let (diversifier, key) = data.split_first_chunk::<11>()?;
+        Some((*diversifier, Hash256(key.try_into().ok()?)))
+    });
+    let valid = sprout.is_some() || sapling.is_some();
+    out.push("isvalid", valid);
+    if let Some((paying, transmission)) = sprout {
+        out.push("address", text).push("type", "sprout");
+        out.push("payingkey", paying.to_string()).push("transmissionkey", transmission.to_string());
+    } else if let Some((diversifier, key)) = sapling {
+        out.push("address", text).push("type", "sapling");
+        out.push("diversifier", hex::encode(diversifier));
+        out.push("diversifiedtransmissionkey", key.to_string());
+    }
+    if valid {
+        out.push("ismine", false);
     }
     Ok(out)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fluxd_chainstate::{Accepted, ChainState};
 use fluxd_consensus::{check::CheckedBlock, params::Network, subsidy};
 use fluxd_mempool::Mempool;
-use fluxd_miner::{PoolTx, Settings, mine};
+use fluxd_miner::{PoolTx, mine};
 use fluxd_primitives::{Block, Codec, Script, U256};
 use shared_vendor::hex;
 
@@ -53,7 +53,7 @@ fn generate(context: &Context, args: &Args) -> Result<Json> {
         let block = {
             let chain = context.chain.read();
             let pool = waiting(&context.mempool.lock());
-            mine(&chain, &pool, &Settings::default(), &script, context.now())
+            mine(&chain, &pool, &context.block_limits, &script, context.now())
                 .map_err(|err| RpcError::new(error::INTERNAL, format!("Couldn't create new block: {err}")))?
         };
         let hash = block.hash();

@@ -73,7 +73,7 @@ fn peers(context: &Context, _: &Args) -> Result<Json> {
         }
         out.push("services", format!("{:016x}", peer.services));
         out.push("addr_processed", peer.addresses).push("addr_rate_limited", peer.addresses_dropped);
-        out.push("whitelisted", false);
+        out.push("whitelisted", peer.trusted);
         out.push("lastsend", peer.last_send).push("lastrecv", peer.last_receive);
         out.push("bytessent", peer.sent).push("bytesrecv", peer.received);
         out.push("conntime", peer.since);
@@ -89,7 +89,7 @@ fn peers(context: &Context, _: &Args) -> Result<Json> {
         out.push("banscore", peer.score);
         out.push("synced_headers", peer.synced_headers).push("synced_blocks", peer.synced_blocks);
         out.push("inflight", peer.in_flight.into_iter().map(Json::from).collect::<Vec<_>>());
-        out.push("whitelisted", false);
+        out.push("whitelisted", peer.trusted);
         out
     });
     Ok(Json::List(list.collect()))

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use fluxd_chainstate::ChainState;
 use fluxd_consensus::{check::CheckedBlock, subsidy};
 use fluxd_fluxnode::rules::Tier;
-use fluxd_miner::{Maker, Settings, Template, create};
+use fluxd_miner::{Maker, Template, create};
 use fluxd_primitives::{Block, BlockHash, Codec, OutPoint, Transaction};
 use fluxd_script::standard::Standard;
 use serde_json::Value;
@@ -77,7 +77,7 @@ fn run(context: &Context, args: &Args) -> Result<Json> {
         collateral: OutPoint::NULL,
         time: u32::try_from(context.now()).unwrap_or(u32::MAX).max(after_tip),
     };
-    let template = create(&chain, &pool, &Settings::default(), &maker, context.now())
+    let template = create(&chain, &pool, &context.block_limits, &maker, context.now())
         .map_err(|err| RpcError::new(error::INTERNAL, format!("Couldn't create new block: {err}")))?;
     Ok(present(&chain, &template, updates))
 }

@@ -24,8 +24,6 @@ use crate::{
     },
 };
 
-/// Blocks after which a new transaction expires.
-const EXPIRY_DELTA: u32 = 20;
 /// A transaction this near to its end is not relayed.
 const EXPIRING_SOON: u32 = 3;
 /// Expiry heights are below this.
@@ -125,7 +123,7 @@ fn make(context: &Context, args: &Args) -> Result<Json> {
     let params = chain.params();
     let next = chain.index().height().saturating_add(1);
     let sapling = params.upgrades.is_active(Upgrade::Acadia, next);
-    let mut tx = empty(sapling, next);
+    let mut tx = empty(sapling, next.saturating_add(context.expiry_delta));
     if !args.value(2).is_null() {
         let time = args.int64(2)?;
         tx.lock_time =
@@ -182,7 +180,7 @@ fn expiry(height: i64, sapling: bool, next: u32) -> Result<u32> {
     Ok(height)
 }
 
-fn empty(sapling: bool, next: u32) -> Transaction {
+fn empty(sapling: bool, expiry: u32) -> Transaction {
     Transaction {
         overwintered: sapling,
         version: if sapling { SAPLING_VERSION } else { 1 },
@@ -190,7 +188,7 @@ fn empty(sapling: bool, next: u32) -> Transaction {
         inputs: Vec::new(),
         outputs: Vec::new(),
         lock_time: 0,
-        expiry_height: if sapling { next.saturating_add(EXPIRY_DELTA) } else { 0 },
+        expiry_height: if sapling { expiry } else { 0 },
         value_balance: Amount::ZERO,
         spends: Vec::new(),
         shielded_outputs: Vec::new(),

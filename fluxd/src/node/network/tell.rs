@@ -1,0 +1,62 @@
+//! What peers are told without asking: new blocks and transactions. Mirrors `RelayTransaction` and the end of
+//! `ActivateBestChain` of `src/main.cpp`.
+
+use std::sync::Arc;
+
+use fluxd_consensus::check::CheckedBlock;
+use fluxd_p2p::{
+    Message,
+    message::{compact::CompactBlock, inventory::Inventory},
+};
+use fluxd_primitives::{Hash256, TxId};
+use rand::RngExt;
+
+use super::Loop;
+use crate::node::zmq::News;
+
+/// Headers announced at once; more blocks than that are announced by the name of the last.
+const ANNOUNCED: usize = 8;
+
+impl Loop {
+    /// Tells peers of a transaction of the pool.
+    pub(super) fn relay(&mut self, txid: &TxId) {
+        let Some((tx, rate)) =
+            self.mempool.lock().get(txid).map(|entry| (Arc::clone(&entry.tx), entry.rate()))
+        else {
+            return;
+        };
+        if let Some(sender) = &self.events {
+            let _ = sender.try_send(News::Pool(*txid, Arc::clone(&tx))); // as with blocks
+        }
+        for peer in self.peers.all.values_mut() {
+            let filtered = match peer.filter.lock().as_mut() {
+                Some(filter) => !filter.matches(txid, &tx),
+                None => !peer.connection.remote.relay,
+            };
+            if !filtered && rate.zat_per_kb >= peer.least_fee && !peer.knows(Hash256(txid.0)) {
+                peer.send(Message::Inv(vec![Inventory::tx(*txid)]));
+            }
+        }
+    }
+
+    /// Tells peers of new blocks: as compact block, as headers, or by name, as each prefers.
+    pub(super) fn announce(&mut self, connected: &[&Arc<CheckedBlock>]) {
+        let (Some(first), Some(tip)) = (connected.first(), connected.last()) else { return };
+        let name = Hash256(tip.hash().0);
+        for peer in self.peers.all.values_mut() {
+            if peer.knows(name) {
+                continue;
+            }
+            let joins = peer.has(&first.block().header.prev);
+            if joins && peer.wants_compact && connected.len() == 1 {
+                let compact = CompactBlock::of(tip.block(), self.random.random());
+                peer.send(Message::CmpctBlock(Box::new(compact)));
+            } else if joins && peer.prefers_headers && connected.len() <= ANNOUNCED {
+                let headers = connected.iter().map(|block| block.block().header.clone()).collect();
+                peer.send(Message::Headers(headers));
+            } else {
+                peer.send(Message::Inv(vec![Inventory::block(tip.hash())]));
+            }
+        }
+    }
+}
