@@ -22,8 +22,8 @@ use crate::{
     types::{BlockHash, Hash32, Header},
 };
 
-/// Headers decoded together on one core: enough to fill the lanes of the hash.
-const PARSE_AT_ONCE: usize = 64;
+/// Headers decoded and checked together on one core: enough to fill the lanes of the hash.
+pub(super) const AT_ONCE: usize = 64;
 
 /// Longest entry, in bytes; as a line it is a header of half a mebibyte.
 const MAX_ENTRY: u64 = 1 << 20;
@@ -122,7 +122,7 @@ impl Lines {
 
 /// The headers of entries; what a line states must be what its header is.
 pub(super) fn parse(params: &Params, entries: &[Entry]) -> Vec<Result<Header, LineError>> {
-    entries.par_chunks(PARSE_AT_ONCE).flat_map_iter(|entries| parse_chunk(params, entries)).collect()
+    entries.par_chunks(AT_ONCE).flat_map_iter(|entries| parse_chunk(params, entries)).collect()
 }
 
 fn parse_chunk(params: &Params, entries: &[Entry]) -> Vec<Result<Header, LineError>> {

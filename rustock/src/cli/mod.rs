@@ -60,7 +60,12 @@ impl Daemon for Rustock {
     }
 
     fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
-        args.into_iter().flat_map(native_flag).collect()
+        // These two of the reference do something else than run.
+        let verbs = [("--verify-config", &["config", "check"] as &[_]), ("--print-system-info", &["doctor"])];
+        let verb = verbs.iter().find(|(flag, _)| args.iter().any(|arg| arg == flag));
+        let asked = verb.map_or(&[] as &[_], |(_, verb)| *verb).iter().map(OsString::from);
+        let others = args.into_iter().filter(|arg| verbs.iter().all(|(flag, _)| arg != flag));
+        others.flat_map(native_flag).chain(asked).collect()
     }
 
     fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report> {

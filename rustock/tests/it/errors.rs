@@ -73,3 +73,26 @@ fn a_missing_truncated_or_foreign_header_file_is_refused() {
     assert_ne!(code, 0, "{stderr}");
     assert!(stderr.contains("error[E"), "{stderr}");
 }
+
+#[test]
+fn the_configuration_and_flags_of_the_reference_are_understood() {
+    let dir = TempDir::new();
+    let file = dir.path().join("node.conf");
+    std::fs::write(
+        &file,
+        "peer.port = 50502\nminer.client.enabled = false\nrpc.providers.web.http.port = 14444\n",
+    )
+    .unwrap();
+    let named = format!("-Drsk.conf.file={}", file.display());
+    let (code, stdout, stderr) = verb(dir.path(), &[&named, "--verify-config"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("configuration is valid"), "{stdout}");
+    let said = stdout + &stderr;
+    assert!(said.contains("`miner.client.enabled` has no effect on a light client"), "{said}");
+    let (_, shown, _) = verb(dir.path(), &[&named, "-Dpeer.discovery.enabled=false", "config", "show"]);
+    for line in ["p2p.addr = \"[::]:50502\"", "rpc.addr = \"127.0.0.1:14444\"", "p2p.discovery = false"] {
+        assert!(shown.contains(line), "{line} is not in:\n{shown}");
+    }
+    std::fs::write(&file, "peer.networkId = 5\n").unwrap();
+    assert_eq!(verb(dir.path(), &[&named, "config", "show"]).0, 78);
+}
