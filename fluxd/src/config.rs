@@ -92,5 +92,9 @@ shared_vendor::settings! {
         zmq_hashblockheight: Vec<String> = ["zmq.hashblockheight"],
         /// Addresses to publish reorganisations at.
         zmq_chainreorg: Vec<String> = ["zmq.chainreorg"],
+        /// Addresses to publish blocks at that passed every check, also while far behind.
+        zmq_checkedblock: Vec<String> = ["zmq.checkedblock"],
+        /// Addresses to publish changes of the list of confirmed fluxnodes at.
+        zmq_nodelistdelta: Vec<String> = ["zmq.fluxnodelistdelta"],
     }
 }

@@ -18,7 +18,7 @@ use std::{
 use fluxd_chainstate::{ChainError, ChainState, ImportProgress, IndexKind, Options};
 use fluxd_consensus::{
     params::{Network, Params, TimedKey},
-    upgrades::{FLUX_BRANCH, Upgrade, Upgrades},
+    upgrades::{FLUX_BRANCH, Upgrade},
 };
 use fluxd_mempool::{Mempool, Orphans, Policy};
 use fluxd_p2p::{
@@ -62,7 +62,8 @@ pub const USER_AGENT: &str = concat!("/FluxRust:", env!("CARGO_PKG_VERSION"), "/
 /// Version as a number, as the C++ node writes them.
 const VERSION_NUMBER: i32 = 9_000_650;
 /// Oldest protocol version of peers.
-const LEAST_VERSIONS: [(Network, u32); 2] = [(Network::Main, 170_002), (Network::Test, 170_016)];
+const LEAST_VERSIONS: [(Network, u32); 3] =
+    [(Network::Main, 170_002), (Network::Test, 170_016), (Network::Regtest, 170_002)];
 /// Least fee for 1000 bytes.
 const RELAY_FEE: i64 = 100;
 const ADDRESSES_FILE: &str = "peers.dat";
@@ -244,6 +245,7 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>) -> Result<(), Re
         bans: Arc::clone(&wiring.bans),
         clock: Arc::clone(&ctx.clock),
         now,
+        salt: random.random(),
         random: StdRng::from_seed(random.random()),
         reporter: Reporter::new(&ctx, height),
         local: wiring.local,
@@ -290,17 +292,12 @@ impl Wiring {
         let config = &ctx.config;
         let services = NODE_NETWORK | if config.bloom { NODE_BLOOM } else { 0 };
         let height = chain.read().index().height();
-        let base = LEAST_VERSIONS
-            .iter()
-            .find(|(network, _)| *network == params.network)
-            .map_or(0, |(_, least)| *least);
-        let least = Upgrades::peer_protocol(&params.upgrades, height, base);
         let (local, local_receiver) = watch::channel(Local {
             services,
             user_agent: USER_AGENT.to_owned(),
             height: i32::try_from(height).unwrap_or(i32::MAX),
             nonce: random.random(),
-            least_version: i32::try_from(least).unwrap_or(i32::MAX),
+            least_version: least_version(params, height),
             time: 0,
             address: NetAddress::default(),
             relay: true,
@@ -511,6 +508,13 @@ fn open_mempool(params: &Params, config: &Config, seed: [u8; 32]) -> Arc<Mutex<M
         ..Policy::default()
     };
     Arc::new(Mutex::new(Mempool::new(policy, seed)))
+}
+
+/// The oldest protocol version that peers may speak at a height.
+fn least_version(params: &Params, height: u32) -> i32 {
+    let base = LEAST_VERSIONS.iter().find(|(network, _)| *network == params.network);
+    let least = params.upgrades.peer_protocol(height, base.map_or(0, |(_, least)| *least));
+    i32::try_from(least).unwrap_or(i32::MAX)
 }
 
 /// Limits of blocks that are made, within what the rules allow.

@@ -84,6 +84,8 @@ const KEYS: &[(&str, Map)] = &[
     ("zmqpubrawtx", Map::To("zmq.rawtx")),
     ("zmqpubhashblockheight", Map::To("zmq.hashblockheight")),
     ("zmqpubchainreorg", Map::To("zmq.chainreorg")),
+    ("zmqpubcheckedblock", Map::To("zmq.checkedblock")),
+    ("zmqpubfluxnodelistdelta", Map::To("zmq.fluxnodelistdelta")),
     ("debug", Map::Debug),
     ("server", Map::Nothing),
     ("experimentalfeatures", Map::Nothing),
@@ -190,8 +192,6 @@ const MISSING: &[&str] = &[
     "reindexindex",
     "tor",
     "upnp",
-    "zmqpubcheckedblock",
-    "zmqpubfluxnodelistdelta",
     "zmqpubfluxnodestatus",
 ];
 

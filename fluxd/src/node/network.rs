@@ -2,6 +2,7 @@
 //! and their effects into messages, keeps the list of peers, tells them of new blocks. Mirrors the rest of
 //! `ProcessMessage` and `SendMessages` of `src/main.cpp`.
 
+mod peer;
 mod tell;
 
 use std::{
@@ -22,7 +23,7 @@ use fluxd_p2p::{
         compact::{BlockTransactionsRequest, CompactBlock},
         filter::{Filter, MAX_ITEM_BYTES},
         inventory::Inventory,
-        version::{NODE_BLOOM, NODE_NETWORK, PROTOCOL_VERSION},
+        version::{NODE_BLOOM, PROTOCOL_VERSION},
     },
     partial::{CompactError, PartialBlock},
     peer::{End, Input as PeerInput},
@@ -43,14 +44,13 @@ use shared_vendor::{
 };
 use tokio::sync::mpsc::{self, error::TrySendError};
 
+use self::peer::Peer;
 use super::{
     report::Reporter,
     worker::{Job, Outcome, State},
-    zmq::News,
+    zmq::{News, Touched},
 };
 
-/// Names of blocks and transactions remembered per peer.
-const KNOWN: usize = 1000;
 /// Bodies that wait for the writer before no more are asked for.
 const BUSY: usize = 64;
 /// Transactions asked for in one message.
@@ -84,57 +84,6 @@ pub(super) struct Request {
     pub(super) nonce: u64,
 }
 
-struct Peer {
-    connection: Connection,
-    known: VecDeque<Hash256>,
-    prefers_headers: bool,
-    wants_compact: bool,
-    filter: Arc<Mutex<Option<Filter>>>,
-    answered_getaddr: bool,
-    getaddr_sent: bool,
-    /// Fee rate below which it wants no transactions, zatoshi per 1000 bytes.
-    least_fee: i64,
-    /// Names its last header, to continue from.
-    locator: Vec<BlockHash>,
-    synced_headers: i64,
-    synced_blocks: i64,
-    /// Number of the last of its messages that went to the writer.
-    given: u64,
-    /// Number of the last request of its that came back from there.
-    settled: u64,
-}
-
-impl Peer {
-    fn send(&self, message: Message) {
-        // A peer that takes nothing is found by its connection; what does not fit is lost.
-        let _ = self.connection.commands.try_send(PeerInput::Send(message));
-    }
-
-    fn misbehave(&self, points: u32, reason: &'static str) {
-        let _ = self.connection.commands.try_send(PeerInput::Misbehave(points, reason));
-    }
-
-    fn knows(&mut self, hash: Hash256) -> bool {
-        if self.known.contains(&hash) {
-            return true;
-        }
-        self.known.push_back(hash);
-        if self.known.len() > KNOWN {
-            self.known.pop_front();
-        }
-        false
-    }
-
-    /// Whether a header on top of this block joins what the peer has; one that does not costs us points there.
-    fn has(&self, parent: &BlockHash) -> bool {
-        self.known.contains(&Hash256(parent.0))
-    }
-
-    fn serves(&self) -> bool {
-        self.connection.remote.services & NODE_NETWORK != 0
-    }
-}
-
 /// What the loop is made of.
 pub(super) struct Loop {
     pub(super) chain: Arc<RwLock<ChainState>>,
@@ -152,6 +101,8 @@ pub(super) struct Loop {
     pub(super) events: Option<mpsc::Sender<News>>,
     pub(super) notify: Option<String>,
     pub(super) peers: Peers,
+    /// Chooses whom addresses are passed on to.
+    pub(super) salt: (u64, u64),
 }
 
 /// The changing part of the loop.
@@ -288,6 +239,7 @@ impl Loop {
             getaddr_sent: connection.kind != Kind::Inbound,
             connection,
             known: VecDeque::new(),
+            known_addresses: BTreeSet::new(),
             prefers_headers: false,
             wants_compact: false,
             filter: Arc::default(),
@@ -359,10 +311,13 @@ impl Loop {
                 }
             }
             Message::Addr(told) => {
-                if told.len() < fluxd_p2p::message::MAX_ADDRESSES {
-                    peer.getaddr_sent = false;
-                }
+                let was_asked = peer.getaddr_sent;
+                peer.getaddr_sent &= told.len() >= fluxd_p2p::message::MAX_ADDRESSES;
                 let source = peer.connection.address.ip();
+                peer.has_addresses(told.iter().map(|one| one.address.socket));
+                if !was_asked {
+                    self.pass_on(&told);
+                }
                 self.addresses.add(&told, source, 2 * 60 * 60, (self.now)());
             }
             Message::GetAddr => {
@@ -402,8 +357,15 @@ impl Loop {
             }
             Message::FeeFilter(rate) => peer.least_fee = rate,
             Message::Mempool => {
-                let all: Vec<Inventory> =
-                    self.mempool.lock().iter().map(|entry| Inventory::tx(entry.txid)).collect();
+                let next = self.peers.state.height.saturating_add(1);
+                let mut filter = peer.filter.lock();
+                let mut wanted = |entry: &fluxd_mempool::Entry| {
+                    let matches = filter.as_mut().is_none_or(|filter| filter.matches(&entry.txid, &entry.tx));
+                    matches && !fluxd_mempool::is_expiring_soon(&entry.tx, next)
+                };
+                let pool = self.mempool.lock();
+                let entries = pool.iter().filter(|entry| wanted(entry));
+                let all: Vec<Inventory> = entries.map(|entry| Inventory::tx(entry.txid)).collect();
                 for part in all.chunks(fluxd_p2p::message::MAX_INVENTORY) {
                     peer.send(Message::Inv(part.to_vec()));
                 }
@@ -610,7 +572,7 @@ impl Loop {
                 }
                 self.request(key, message);
             }
-            Outcome::Events(events) => self.chain_changed(events),
+            Outcome::Events(events, touched) => self.chain_changed(events, touched),
             Outcome::State(state) => self.state(state),
         }
     }
@@ -658,7 +620,16 @@ impl Loop {
     }
 
     fn state(&mut self, state: State) {
-        self.local.send_modify(|local| local.height = i32::try_from(state.height).unwrap_or(i32::MAX));
+        let least = state.least_version;
+        if self.local.borrow().least_version != least {
+            for peer in self.peers.all.values() {
+                let _ = peer.connection.commands.try_send(PeerInput::Require(least));
+            }
+        }
+        self.local.send_modify(|local| {
+            local.height = i32::try_from(state.height).unwrap_or(i32::MAX);
+            local.least_version = least;
+        });
         let near = i64::from(state.best_time) > (self.now)().saturating_sub(PRESENT);
         let wanted = state.wanted.clone();
         self.peers.state = state;
@@ -680,7 +651,7 @@ impl Loop {
         self.step_headers(headers::Input::NearPresent(near));
     }
 
-    fn chain_changed(&mut self, events: Vec<ChainEvent>) {
+    fn chain_changed(&mut self, events: Vec<ChainEvent>, touched: Touched) {
         let mut connected: Vec<&Arc<CheckedBlock>> = Vec::new();
         for event in &events {
             match event {
@@ -706,7 +677,8 @@ impl Loop {
             }
         }
         if let Some(sender) = &self.events {
-            let _ = sender.try_send(News::Chain(events)); // a subscriber that does not keep up misses some
+            let syncing = self.peers.state.syncing;
+            let _ = sender.try_send(News::Chain(events, touched, syncing)); // a subscriber that does not keep up misses some
         }
     }
 

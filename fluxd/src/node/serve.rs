@@ -2,7 +2,7 @@
 //! changes it. Mirrors `ProcessGetData`, `getheaders`, `getblocks` and `getblocktxn` of `src/main.cpp`.
 
 use fluxd_chainstate::ChainState;
-use fluxd_mempool::Mempool;
+use fluxd_mempool::{Mempool, is_expiring_soon};
 use fluxd_p2p::{
     Message,
     message::{
@@ -49,10 +49,12 @@ pub(super) fn answer(
             }
         },
         Message::GetData(items) => {
+            let next = chain.read().index().height().saturating_add(1);
             let pool = mempool.lock();
             let (mut found, mut missing) = (Vec::new(), Vec::new());
             for id in items.iter().filter_map(Inventory::as_tx) {
                 match pool.get(&id) {
+                    Some(entry) if is_expiring_soon(&entry.tx, next) => missing.push(id),
                     Some(entry) => found.push(Message::Tx(Box::new(Transaction::clone(&entry.tx)))),
                     None => missing.push(id),
                 }

@@ -16,6 +16,8 @@ use parking_lot::{Mutex, RwLock};
 use shared_vendor::{exit::Report, tasks::Stop};
 use tokio::sync::mpsc;
 
+use super::zmq::{Touched, touched};
+
 /// Missing blocks that are told at once.
 const WANTED: usize = 2048;
 /// Bodies taken before the chain is activated once.
@@ -77,8 +79,8 @@ pub(super) enum Outcome {
     Tx { peer: PeerKey, txid: TxId, verdict: Result<(), Reject> },
     /// Everything that this peer sent before its request is done.
     Then(PeerKey, u64, Message),
-    /// The chain has changed.
-    Events(Vec<ChainEvent>),
+    /// The chain has changed; which confirmed fluxnodes that touched, as they are now.
+    Events(Vec<ChainEvent>, Touched),
     /// Where the chain stands.
     State(State),
 }
@@ -99,6 +101,8 @@ pub(super) struct State {
     pub(super) commons: BTreeMap<PeerKey, (u32, u32)>,
     /// The chain is too far behind to serve others.
     pub(super) syncing: bool,
+    /// The oldest protocol version that peers may speak now.
+    pub(super) least_version: i32,
 }
 
 pub(super) type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -302,11 +306,12 @@ impl Worker {
         if events.is_empty() {
             return;
         }
-        {
+        let touched = {
             let chain = self.chain.read();
             self.mempool.lock().follow(&chain, &events, (self.now)(), self.in_step);
-        }
-        self.tell(Outcome::Events(events));
+            touched(&events, chain.nodes())
+        };
+        self.tell(Outcome::Events(events, touched));
     }
 
     fn submit(&mut self, block: &Arc<CheckedBlock>) -> Result<Result<Submitted, AcceptError>, Report> {
@@ -382,6 +387,7 @@ impl Worker {
             wanted,
             commons: self.last.iter().map(|(key, id)| (*key, common(id))).collect(),
             syncing: tip_entry.height() > 0 && !self.in_step,
+            least_version: super::least_version(chain.params(), tip_entry.height()),
         };
         drop(chain);
         self.tell(Outcome::State(state));

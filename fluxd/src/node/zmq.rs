@@ -1,5 +1,7 @@
 //! Notifications over ZeroMQ: topic, body, sequence number. Mirrors `src/zmq/zmqpublishnotifier.cpp`.
 
+mod delta;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
@@ -11,6 +13,8 @@ use shared_vendor::exit::{self, Report};
 use tokio::sync::mpsc;
 use zeromq::{PubSocket, Socket, SocketSend, ZmqMessage};
 
+use self::delta::NodeListDelta;
+pub(super) use self::delta::{Touched, touched};
 use crate::config::Config;
 
 /// What a topic tells.
@@ -22,6 +26,8 @@ enum Topic {
     RawTx,
     HashBlockHeight,
     ChainReorg,
+    CheckedBlock,
+    NodeListDelta,
 }
 
 impl Topic {
@@ -33,6 +39,8 @@ impl Topic {
             Self::RawTx => "rawtx",
             Self::HashBlockHeight => "hashblockheight",
             Self::ChainReorg => "chainreorg",
+            Self::CheckedBlock => "checkedblock",
+            Self::NodeListDelta => "fluxnodelistdelta",
         }
     }
 }
@@ -42,8 +50,9 @@ const REMEMBERED: usize = 10_000;
 
 /// What is published.
 pub(super) enum News {
-    /// The chain has changed.
-    Chain(Vec<ChainEvent>),
+    /// The chain has changed: what happened, which confirmed nodes it touched as they are after all of it, and whether the
+    /// node is still far behind.
+    Chain(Vec<ChainEvent>, Touched, bool),
     /// The memory pool has taken a transaction, or one is sent again.
     Pool(TxId, Arc<Transaction>),
 }
@@ -51,6 +60,7 @@ pub(super) enum News {
 /// The publisher: one socket an address, each with its topics.
 pub(super) struct Publisher {
     sockets: Vec<(PubSocket, Vec<(Topic, u32)>)>,
+    delta: NodeListDelta,
 }
 
 impl Publisher {
@@ -63,6 +73,8 @@ impl Publisher {
             (Topic::RawTx, &config.zmq_rawtx),
             (Topic::HashBlockHeight, &config.zmq_hashblockheight),
             (Topic::ChainReorg, &config.zmq_chainreorg),
+            (Topic::CheckedBlock, &config.zmq_checkedblock),
+            (Topic::NodeListDelta, &config.zmq_nodelistdelta),
         ];
         let mut by_address: BTreeMap<&str, Vec<(Topic, u32)>> = BTreeMap::new();
         for (topic, addresses) in lists {
@@ -79,7 +91,7 @@ impl Publisher {
             tracing::info!(target: "zmq", address, topics = topics.len(), "publishing");
             sockets.push((socket, topics));
         }
-        Ok((!sockets.is_empty()).then_some(Self { sockets }))
+        Ok((!sockets.is_empty()).then(|| Self { sockets, delta: NodeListDelta::default() }))
     }
 
     /// Publishes what comes until the sender is gone.
@@ -87,7 +99,7 @@ impl Publisher {
         let mut told: VecDeque<TxId> = VecDeque::new();
         while let Some(news) = news.recv().await {
             let messages = match news {
-                News::Chain(events) => messages(&events),
+                News::Chain(events, after, syncing) => messages(&events, after, syncing, &mut self.delta),
                 News::Pool(txid, _) if told.contains(&txid) => continue,
                 News::Pool(txid, tx) => {
                     told.push_front(txid);
@@ -120,14 +132,21 @@ impl Publisher {
 }
 
 /// What the subscribers of each topic hear of a change of the chain: of every transaction, and of every block that became
-/// the best one. Blocks that only make up for those that were taken back did not.
-fn messages(events: &[ChainEvent]) -> Vec<(Topic, Vec<u8>)> {
+/// the best one. Blocks that only make up for those that were taken back did not, nor do those of a node that is far behind.
+fn messages(
+    events: &[ChainEvent],
+    after: Touched,
+    syncing: bool,
+    delta: &mut NodeListDelta,
+) -> Vec<(Topic, Vec<u8>)> {
     let mut out = Vec::new();
+    let standing = delta::after_each(events, after);
     let (mut old, mut fork) = (None, None);
     let mut behind = 0_usize;
-    for event in events {
+    for (event, standing) in events.iter().zip(standing) {
         match event {
-            ChainEvent::Disconnected { block, height, .. } => {
+            ChainEvent::Disconnected { block, height, nodes } => {
+                delta.touch(nodes, standing);
                 behind = behind.saturating_add(1);
                 old.get_or_insert((block.hash(), *height));
                 fork = Some((block.block().header.prev, height.saturating_sub(1)));
@@ -135,7 +154,9 @@ fn messages(events: &[ChainEvent]) -> Vec<(Topic, Vec<u8>)> {
                     push_tx(&mut out, id, &tx.to_bytes());
                 }
             }
-            ChainEvent::Connected { block, height, .. } => {
+            ChainEvent::Connected { block, height, nodes } => {
+                delta.touch(nodes, standing);
+                out.push((Topic::CheckedBlock, block.block().to_bytes()));
                 for (id, tx) in block.transactions() {
                     push_tx(&mut out, id, &tx.to_bytes());
                 }
@@ -143,6 +164,10 @@ fn messages(events: &[ChainEvent]) -> Vec<(Topic, Vec<u8>)> {
                     behind = behind.saturating_sub(1);
                     continue;
                 }
+                if syncing {
+                    continue;
+                }
+                out.extend(delta.take((block.hash(), *height), old).map(|body| (Topic::NodeListDelta, body)));
                 out.push((Topic::HashBlock, display(&block.hash())));
                 out.push((Topic::RawBlock, block.block().to_bytes()));
                 out.push((Topic::HashBlockHeight, place((block.hash(), *height))));

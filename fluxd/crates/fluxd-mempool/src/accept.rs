@@ -102,6 +102,9 @@ pub enum Reject {
     /// A script that breaks only the rules for the pool.
     #[error("non-mandatory-script-verify-flag ({0})")]
     NonMandatoryScript(fluxd_script::ScriptError),
+    /// It expired with the last block, which the sender may not have known.
+    #[error("tx-sapling-expired")]
+    JustExpired,
     /// It expires too soon.
     #[error("tx-expiring-soon")]
     ExpiringSoon,
@@ -183,6 +186,7 @@ impl Reject {
             Self::InsufficientFee | Self::InsufficientPriority | Self::RateLimited => REJECT_INSUFFICIENT_FEE,
             Self::Rule(_)
             | Self::Connect(_)
+            | Self::JustExpired
             | Self::ExpiringSoon
             | Self::Coinbase
             | Self::Collateral(_)
@@ -217,6 +221,12 @@ impl Reject {
     pub fn is_about_bytes(&self) -> bool {
         matches!(self, Self::Connect(ConnectError::NodeSignature | ConnectError::ConfirmSignature))
     }
+}
+
+/// Whether a transaction expires so soon after the next block that it is neither taken nor told of (`IsExpiringSoonTx`).
+#[must_use]
+pub fn is_expiring_soon(tx: &Transaction, next_height: u32) -> bool {
+    check::is_expired(tx, next_height.saturating_add(EXPIRING_SOON))
 }
 
 impl Mempool {
@@ -260,10 +270,13 @@ impl Mempool {
         let branch_id = params.upgrades.branch_id(height);
         self.check_recent(chain, tx, &txid, height, admission.now)?;
         check::check_transaction(tx)?;
-        check::check_transaction_at(tx, params, height)?;
+        check::check_transaction_at(tx, params, height).map_err(|rule| match rule {
+            TxError::Expired if !check::is_expired(tx, height.saturating_sub(1)) => Reject::JustExpired,
+            rule => rule.into(),
+        })?;
         check_shielded(tx, branch_id).map_err(ConnectError::Shielded)?;
         self.check_node(chain, tx, &txid, height)?;
-        if check::is_expired(tx, height.saturating_add(EXPIRING_SOON)) {
+        if is_expiring_soon(tx, height) {
             return Err(Reject::ExpiringSoon);
         }
         if tx.is_coinbase() {

@@ -14,7 +14,7 @@ mod pool;
 mod saved;
 mod standard;
 
-pub use accept::{Admission, Admitted, Drop, Reject};
+pub use accept::{Admission, Admitted, Drop, Reject, is_expiring_soon};
 pub use entry::Entry;
 pub use estimator::FeeEstimator;
 pub use orphans::Orphans;

@@ -1,4 +1,4 @@
-//! What peers are told without asking: new blocks and transactions. Mirrors `RelayTransaction` and the end of
+//! What peers are told without asking: new blocks, transactions and addresses. Mirrors `RelayTransaction` and the end of
 //! `ActivateBestChain` of `src/main.cpp`.
 
 use std::sync::Arc;
@@ -6,7 +6,12 @@ use std::sync::Arc;
 use fluxd_consensus::check::CheckedBlock;
 use fluxd_p2p::{
     Message,
-    message::{compact::CompactBlock, inventory::Inventory},
+    message::{
+        address::{TimedAddress, is_routable},
+        compact::CompactBlock,
+        inventory::Inventory,
+    },
+    siphash::siphash,
 };
 use fluxd_primitives::{Hash256, TxId};
 use rand::RngExt;
@@ -17,7 +22,39 @@ use crate::node::zmq::News;
 /// Headers announced at once; more blocks than that are announced by the name of the last.
 const ANNOUNCED: usize = 8;
 
+/// Addresses that came in a message of at most so many are news, and passed on while they are this young, seconds.
+const NEWS: usize = 10;
+const YOUNG: i64 = 10 * 60;
+/// Peers that an address is passed on to, the same ones for a day.
+const LISTENERS: usize = 2;
+const DAY: i64 = 24 * 60 * 60;
+
 impl Loop {
+    /// Passes on addresses of nodes that were heard of just now, each to a few peers.
+    pub(super) fn pass_on(&mut self, told: &[TimedAddress]) {
+        let now = (self.now)();
+        let is_young = |one: &&TimedAddress| (now - YOUNG..=now + YOUNG).contains(&i64::from(one.time));
+        let fresh = told.iter().filter(is_young).filter(|one| is_routable(one.address.socket.ip()));
+        for one in fresh.filter(|_| told.len() <= NEWS) {
+            let socket = one.address.socket;
+            let turn = now.saturating_add(i64::from(socket.port())) / DAY;
+            let mut ranked: Vec<(u64, u64)> = self
+                .peers
+                .all
+                .keys()
+                .map(|key| (siphash(self.salt, format!("{socket} {turn} {key}").as_bytes()), *key))
+                .collect();
+            ranked.sort_unstable();
+            for (_, key) in ranked.into_iter().take(LISTENERS) {
+                if let Some(peer) = self.peers.all.get_mut(&key)
+                    && peer.has_addresses([socket])
+                {
+                    peer.send(Message::Addr(vec![*one]));
+                }
+            }
+        }
+    }
+
     /// Tells peers of a transaction of the pool.
     pub(super) fn relay(&mut self, txid: &TxId) {
         let Some((tx, rate)) =
