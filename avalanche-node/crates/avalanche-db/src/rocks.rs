@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rocksdb::{DB, DBCompressionType, Direction, IteratorMode, Options, ReadOptions, WriteBatch};
+use rocksdb::{DB, DBCompressionType, Options, ReadOptions, WriteBatch};
 
 use crate::{Batch, Database, DbError, Entries, Result};
 
@@ -80,8 +80,19 @@ impl Database for Rocks {
             options.set_iterate_upper_bound(end);
         }
         let from = start.max(prefix);
-        let entries = self.db.iterator_opt(IteratorMode::From(from, Direction::Forward), options);
-        Box::new(entries.map(|entry| entry.map(|(key, value)| (key.into(), value.into())).map_err(engine)))
+        // The next entry is looked for when it is asked for: it may be behind many that were deleted.
+        let mut cursor = self.db.raw_iterator_opt(options);
+        cursor.seek(from);
+        let mut is_used = false;
+        Box::new(std::iter::from_fn(move || {
+            if std::mem::replace(&mut is_used, true) && cursor.valid() {
+                cursor.next();
+            }
+            match cursor.item() {
+                Some((key, value)) => Some(Ok((key.into(), value.into()))),
+                None => cursor.status().err().map(|error| Err(engine(error))),
+            }
+        }))
     }
 }
 

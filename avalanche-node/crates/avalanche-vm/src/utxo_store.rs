@@ -1,7 +1,8 @@
 //! UTXOs in a store, and which of them name an address. Addresses list their UTXOs newest first, as the reference's linked
-//! lists do. Mirrors `vms/components/avax/utxo_state.go`; the layout of rows is our own.
+//! lists do. How many there are is kept beside them: reading ends with the last one and does not go over the remains of
+//! those that were spent. Mirrors `vms/components/avax/utxo_state.go`; the layout of rows is our own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use avalanche_codec::{CodecError, Wire, marshal, unmarshal_versioned};
 use avalanche_db::{Batch, Database, DbError};
@@ -11,6 +12,7 @@ use crate::avax::Utxo;
 
 const UTXO: u8 = b'u';
 const ADDRESS: u8 = b'a';
+const COUNT: u8 = b'c';
 const NEXT: &[u8] = b"n";
 const SEQUENCE_LEN: usize = 8;
 const ADDRESS_KEY_LEN: usize = 1 + 20 + SEQUENCE_LEN;
@@ -63,6 +65,12 @@ impl<D: Database> UtxoStore<D> {
         batch: &mut Batch,
     ) -> Result<(), DbError> {
         let before = self.next;
+        let mut counts = BTreeMap::new();
+        let mut count = |store: &Self, address: &ShortId, step: fn(u64, u64) -> u64| -> Result<(), DbError> {
+            let known = counts.get(address).copied();
+            counts.insert(*address, step(known.map_or_else(|| store.count(address), Ok)?, 1));
+            Ok(())
+        };
         for (id, change) in changes {
             match change {
                 Some(utxo) => {
@@ -73,6 +81,7 @@ impl<D: Database> UtxoStore<D> {
                     batch.put(&utxo_key(id), &row);
                     for address in utxo.out.addresses() {
                         batch.put(&address_key(address, sequence), id.as_bytes());
+                        count(self, address, u64::saturating_add)?;
                     }
                 }
                 None => {
@@ -81,14 +90,29 @@ impl<D: Database> UtxoStore<D> {
                     batch.delete(&utxo_key(id));
                     for address in utxo.out.addresses() {
                         batch.delete(&address_key(address, sequence));
+                        count(self, address, u64::saturating_sub)?;
                     }
                 }
             }
+        }
+        for (address, count) in counts {
+            batch.put(&owner_key(COUNT, &address), &count.to_be_bytes());
         }
         if self.next != before {
             batch.put(NEXT, &self.next.to_be_bytes());
         }
         Ok(())
+    }
+
+    /// How many UTXOs name an address. Where that was not kept yet, they are counted.
+    fn count(&self, address: &ShortId) -> Result<u64, DbError> {
+        match self.store.get(&owner_key(COUNT, address))? {
+            Some(row) => Ok(u64::from_be_bytes(row.try_into().map_err(|_| corrupt())?)),
+            None => {
+                let mut entries = self.store.iterate(&[], &owner_key(ADDRESS, address));
+                entries.try_fold(0_u64, |count, entry| entry.map(|_| count.saturating_add(1)))
+            }
+        }
     }
 
     /// At most `limit` UTXOs that name one of `addresses`, behind `start` where a page before ended, and where this page
@@ -105,9 +129,9 @@ impl<D: Database> UtxoStore<D> {
         let mut page = Page { utxos: Vec::new(), end: start.unwrap_or_default() };
         let mut seen = BTreeSet::new();
         for address in addresses {
-            let mut from = vec![ADDRESS];
-            from.extend(address.as_bytes());
+            let mut from = owner_key(ADDRESS, address);
             let prefix = from.clone();
+            let mut left = usize::MAX;
             if let Some((start_address, start_id)) = start {
                 if *address < start_address {
                     continue;
@@ -120,9 +144,12 @@ impl<D: Database> UtxoStore<D> {
                     from.extend((!sequence).wrapping_add(1).to_be_bytes());
                 }
             }
+            if from == prefix {
+                left = usize::try_from(self.count(address)?).unwrap_or(usize::MAX);
+            }
             page.end =
                 (*address, if start.is_some_and(|(at, _)| at == *address) { page.end.1 } else { Id::EMPTY });
-            for entry in self.store.iterate(&from, &prefix) {
+            for entry in self.store.iterate(&from, &prefix).take(left) {
                 if page.utxos.len() >= limit {
                     return Ok(page);
                 }
@@ -158,11 +185,16 @@ fn utxo_key(id: &Id) -> [u8; 33] {
     key
 }
 
+fn owner_key(kind: u8, address: &ShortId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(ADDRESS_KEY_LEN);
+    key.push(kind);
+    key.extend(address.as_bytes());
+    key
+}
+
 /// Sequence numbers are inverted, so that ascending keys are the newest UTXOs first.
 fn address_key(address: &ShortId, sequence: u64) -> Vec<u8> {
-    let mut key = Vec::with_capacity(ADDRESS_KEY_LEN);
-    key.push(ADDRESS);
-    key.extend(address.as_bytes());
+    let mut key = owner_key(ADDRESS, address);
     key.extend((!sequence).to_be_bytes());
     key
 }
@@ -221,5 +253,12 @@ mod tests {
         let store = UtxoStore::open(&memory).unwrap();
         assert_eq!(indices(&of(&store, &[2, 1], None, 9)), [3, 0, 2]);
         assert_eq!(store.get::<TransferOutput>(&utxos[1].id.input_id()).unwrap(), None);
+        let counts = [1, 2, 3].map(|owner| store.count(&ShortId([owner; 20])).unwrap());
+        assert_eq!(counts, [2, 1, 0]);
+        let mut without_counts = Batch::new();
+        without_counts.delete(&owner_key(COUNT, &ShortId([1; 20])));
+        memory.write(&without_counts).unwrap();
+        assert_eq!(store.count(&ShortId([1; 20])).unwrap(), 2, "counted where it was not kept");
+        assert_eq!(indices(&of(&store, &[1], None, 9)), [3, 0]);
     }
 }
