@@ -11,17 +11,20 @@ use fluxd_primitives::{
 };
 use fluxd_script::{
     SighashParts,
+    ecdsa::verify_messages,
     interpreter::{Flags, InputContext, verify_script},
     sighash,
 };
-use fluxd_shielded::verify::{Batch, ShieldedError, verify_transaction};
+use fluxd_shielded::{Batch, ShieldedError, verify_transaction};
 use rand::{SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
 
 use crate::error::ConnectError;
 
-/// Checks of one thread at a time.
+/// Scripts that a thread runs at a time.
 const CHUNK: usize = 8;
+/// Checks of a block that a thread runs at a time: a batch of signatures needs many.
+const LARGE_CHUNK: usize = 32;
 
 /// What is left to be checked of a block.
 #[derive(Debug, Clone)]
@@ -50,13 +53,37 @@ pub(crate) enum Item {
 impl BlockChecks {
     /// Runs everything but the proofs.
     pub(crate) fn run(&self, params: &Params) -> Result<(), ConnectError> {
-        let first = self
-            .items
-            .par_chunks(CHUNK)
-            .find_map_first(|items| items.iter().find_map(|item| self.run_item(item, params).err()));
+        let first =
+            self.items.par_chunks(LARGE_CHUNK).find_map_first(|items| self.run_items(items, params).err());
         first.map_or(Ok(()), Err)
     }
 
+    fn run_items(&self, items: &[Item], params: &Params) -> Result<(), ConnectError> {
+        let confirms: Vec<(&Confirm, &PublicKey)> = items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Confirm { tx, node_key } => Some((confirm(self.transaction(*tx)?.1)?, node_key)),
+                _ => None,
+            })
+            .collect();
+        let Err((place, error)) = check_confirms(&confirms, params) else {
+            return items.iter().try_for_each(|item| self.run_item(item, params));
+        };
+        // What comes before the wrong CONFIRM may be wrong, too.
+        let mut confirms_left = place + 1;
+        for item in items {
+            if matches!(item, Item::Confirm { .. }) {
+                confirms_left = confirms_left.saturating_sub(1);
+            }
+            if confirms_left == 0 {
+                break;
+            }
+            self.run_item(item, params)?;
+        }
+        Err(error)
+    }
+
+    /// Runs a check; CONFIRMs are checked together before.
     fn run_item(&self, item: &Item, params: &Params) -> Result<(), ConnectError> {
         match item {
             Item::Scripts { tx, spent } => self
@@ -66,10 +93,7 @@ impl BlockChecks {
                 Some((txid, tx)) => check_start(tx, txid, delegates),
                 None => Ok(()),
             },
-            Item::Confirm { tx, node_key } => match self.transaction(*tx).and_then(|(_, tx)| confirm(tx)) {
-                Some(confirm) => check_confirm(confirm, node_key, params),
-                None => Ok(()),
-            },
+            Item::Confirm { .. } => Ok(()),
             Item::ProofOfNode { node_key } => self.check_maker(node_key.as_ref(), params),
         }
     }
@@ -112,7 +136,8 @@ pub(crate) fn check_proofs(blocks: &[BlockChecks], seed: [u8; 32]) -> Result<(),
     first.map_or(Ok(()), Err)
 }
 
-/// Verifies the shielded parts of many transactions with their branch ids, in one batch per thread. `seed` must not be
+/// Verifies the shielded parts of many transactions with their branch ids: each thread weighs its share, and all are
+/// verified together. `seed` must not be
 /// predictable by who made the proofs.
 ///
 /// # Errors
@@ -122,14 +147,18 @@ pub fn check_shielded_together(
     seed: [u8; 32],
 ) -> Result<(), ShieldedError> {
     let size = transactions.len().div_ceil(rayon::current_num_threads().max(1)).max(1);
-    transactions.par_chunks(size).enumerate().try_for_each(|(number, part)| {
+    let weighed = transactions.par_chunks(size).enumerate().map(|(number, part)| {
         let mut batch = Batch::default();
         for (tx, branch_id) in part {
             batch.add(tx, &shielded_sighash(tx, *branch_id))?;
         }
         let number = u64::try_from(number).unwrap_or_default().to_le_bytes();
-        batch.verify(keys(), StdRng::from_seed(sha256(&[&seed[..], &number].concat())))
-    })
+        Ok(batch.weigh(keys(), StdRng::from_seed(sha256(&[&seed[..], &number].concat()))))
+    });
+    match weighed.try_reduce_with(|one, other| Ok(one.merge(other))) {
+        Some(all) => all?.verify(keys()),
+        None => Ok(()),
+    }
 }
 
 /// Verifies the shielded parts of one transaction.
@@ -182,11 +211,32 @@ pub fn check_start(tx: &Transaction, txid: &TxId, delegates: &[PublicKey]) -> Re
 /// # Errors
 /// [`ConnectError::NodeSignature`] for the benchmark, [`ConnectError::ConfirmSignature`].
 pub fn check_confirm(confirm: &Confirm, node_key: &PublicKey, params: &Params) -> Result<(), ConnectError> {
-    let benchmark_key = params.benchmark_key(confirm.benchmark_sig_time);
-    if !benchmark_key.is_some_and(|key| message::is_benchmark_signed(confirm, key)) {
-        return Err(ConnectError::NodeSignature);
+    check_confirms(&[(confirm, node_key)], params).map_err(|(_, error)| error)
+}
+
+/// Checks who signed many CONFIRMs, given with the keys of their nodes, and their benchmarks: faster than one by one.
+///
+/// # Errors
+/// The place of the first that is wrong, with what [`check_confirm`] says of it.
+pub fn check_confirms(
+    confirms: &[(&Confirm, &PublicKey)],
+    params: &Params,
+) -> Result<(), (usize, ConnectError)> {
+    let mut signed = Vec::with_capacity(2 * confirms.len());
+    let mut keyless = None;
+    for (place, (confirm, node_key)) in confirms.iter().enumerate() {
+        let Some(benchmark_key) = params.benchmark_key(confirm.benchmark_sig_time) else {
+            keyless = Some((place, ConnectError::NodeSignature));
+            break;
+        };
+        signed.push(message::signed_benchmark(confirm, benchmark_key));
+        signed.push(message::signed_confirm(confirm, node_key));
     }
-    if message::is_confirm_signed(confirm, node_key) { Ok(()) } else { Err(ConnectError::ConfirmSignature) }
+    let wrong = verify_messages(&signed).iter().position(|good| !good).map(|place| {
+        let of_benchmark = place.is_multiple_of(2);
+        (place / 2, if of_benchmark { ConnectError::NodeSignature } else { ConnectError::ConfirmSignature })
+    });
+    wrong.or(keyless).map_or(Ok(()), Err)
 }
 
 /// The CONFIRM in a transaction.

@@ -24,7 +24,9 @@ pub use chain::{
     Accepted, Activation, ChainEvent, ChainState, ImportProgress, Options, SnapshotSummary, ValuePools,
     Verified,
 };
-pub use checks::{check_confirm, check_scripts, check_shielded, check_shielded_together, check_start};
+pub use checks::{
+    check_confirm, check_confirms, check_scripts, check_shielded, check_shielded_together, check_start,
+};
 pub use error::{AcceptError, ChainError, ConnectError, Invalid};
 pub use follow::{IndexKind, address_of};
 pub use index::{BlockId, Entry, HeaderIndex};

@@ -7,7 +7,10 @@ use fluxd_primitives::{
     PublicKey, TxId,
     transaction::fluxnode::{Claim, Confirm, DELEGATE_SIGNING, NORMAL_BIT, Owner, P2SH_BIT, Start},
 };
-use fluxd_script::{Standard, ecdsa::verify_message};
+use fluxd_script::{
+    Standard,
+    ecdsa::{SignedMessage, verify_message},
+};
 
 /// Hexadecimal digits of a transaction id that the short form of an outpoint shows.
 const SHORT_ID: usize = 10;
@@ -54,16 +57,30 @@ pub fn is_start_signed(start: &Start, txid: &TxId, delegates: &[PublicKey]) -> b
     }
 }
 
+/// The signature of a CONFIRM, to be verified with others: by the node's key.
+#[must_use]
+pub fn signed_confirm<'a>(confirm: &'a Confirm, node_key: &'a PublicKey) -> SignedMessage<'a> {
+    let message = confirm_message(confirm).into_bytes();
+    SignedMessage { key: node_key, signature: &confirm.signature, message }
+}
+
+/// The signature of its benchmark, to be verified with others: by the benchmark key of its time.
+#[must_use]
+pub fn signed_benchmark<'a>(confirm: &'a Confirm, benchmark_key: &'a PublicKey) -> SignedMessage<'a> {
+    let message = benchmark_message(confirm);
+    SignedMessage { key: benchmark_key, signature: &confirm.benchmark_signature, message }
+}
+
 /// True when a CONFIRM is signed by the node's key.
 #[must_use]
 pub fn is_confirm_signed(confirm: &Confirm, node_key: &PublicKey) -> bool {
-    verify_message(node_key, &confirm.signature, confirm_message(confirm).as_bytes())
+    signed_confirm(confirm, node_key).is_good()
 }
 
 /// True when the benchmark of a CONFIRM is signed by the benchmark key of its time.
 #[must_use]
 pub fn is_benchmark_signed(confirm: &Confirm, benchmark_key: &PublicKey) -> bool {
-    verify_message(benchmark_key, &confirm.benchmark_signature, &benchmark_message(confirm))
+    signed_benchmark(confirm, benchmark_key).is_good()
 }
 
 /// The keys that a START stores for its collateral: `None` when it stores nothing, an empty list when it erases.

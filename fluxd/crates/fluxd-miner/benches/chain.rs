@@ -16,11 +16,11 @@ use std::{
 };
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use fluxd_chainstate::{ChainState, Options, check_confirm, check_shielded_together};
+use fluxd_chainstate::{ChainState, Options, check_confirms, check_shielded_together};
 use fluxd_consensus::check::CheckedBlock;
 use fluxd_miner::testing::{Key, Lab, confirm, params};
 use fluxd_primitives::{
-    Block, Codec, Hash256, OutPoint, Transaction, TxId,
+    Block, Codec, Hash256, OutPoint, PublicKey, Transaction, TxId,
     transaction::fluxnode::{Confirm, FluxnodeTx},
 };
 use fluxd_script::{SighashParts, ecdsa::message_hash, sighash};
@@ -187,12 +187,14 @@ fn signatures(criterion: &mut Criterion) {
             }
         })
         .collect();
+    let keyed: Vec<(&Confirm, &PublicKey)> = confirms.iter().map(|confirm| (confirm, &node.public)).collect();
     let mut group = criterion.benchmark_group("recovery");
     // Every CONFIRM has two signatures.
     group.throughput(Throughput::Elements(2 * 1024));
     group.bench_function("confirms_on_all_threads", |bencher| {
         bencher.iter(|| {
-            confirms.par_iter().all(|confirm| check_confirm(confirm, &node.public, &params).is_ok())
+            let batch = |part: &[(&Confirm, &PublicKey)]| check_confirms(part, &params).is_ok();
+            keyed.par_chunks(32).all(batch)
         });
     });
     let raw: Vec<(Message, RecoverableSignature)> = confirms

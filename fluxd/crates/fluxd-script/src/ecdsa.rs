@@ -1,6 +1,14 @@
 //! secp256k1 signatures as the protocol uses them: strict DER with any S in scripts and blocks, 65-byte recoverable
 //! ones over text messages in fluxnode transactions. Mirrors `src/pubkey.cpp`.
 
+mod batch;
+#[cfg(target_arch = "x86_64")]
+mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod scalar;
+
 use fluxd_primitives::{
     PublicKey,
     codec::{Writer, put_var_bytes},
@@ -10,6 +18,8 @@ use secp256k1::{
     Message,
     ecdsa::{RecoverableSignature, RecoveryId, Signature},
 };
+
+pub use batch::{SignedMessage, recover_all, verify_messages};
 
 /// What every signed text message begins with.
 const MESSAGE_MAGIC: &[u8] = b"Zelcash Signed Message:\n";

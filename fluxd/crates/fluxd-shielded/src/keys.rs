@@ -1,6 +1,6 @@
 //! The verifying keys of the three circuits: public parameters of the two Zcash ceremonies, as encoded points.
 
-use bls12_381::Bls12;
+use bls12_381::{Bls12, G2Prepared};
 use groth16::{PreparedVerifyingKey, VerifyingKey, prepare_verifying_key};
 use shared_vendor::hex;
 
@@ -15,6 +15,8 @@ pub struct ProofKeys {
 pub(crate) struct CircuitKey {
     pub(crate) plain: VerifyingKey<Bls12>,
     pub(crate) prepared: PreparedVerifyingKey<Bls12>,
+    /// Gamma, delta and beta.
+    pub(crate) shared: [G2Prepared; 3],
 }
 
 impl Default for ProofKeys {
@@ -51,7 +53,8 @@ impl ProofKeys {
 fn key(text: &str) -> CircuitKey {
     let bytes = hex::decode(text).expect("a constant of this module is hexadecimal text");
     let plain = VerifyingKey::read(bytes.as_slice()).expect("a constant of this module is a key");
-    CircuitKey { prepared: prepare_verifying_key(&plain), plain }
+    let shared = [plain.gamma_g2, plain.delta_g2, plain.beta_g2].map(G2Prepared::from);
+    CircuitKey { prepared: prepare_verifying_key(&plain), shared, plain }
 }
 
 /// Sapling spends: 7 inputs.

@@ -3,12 +3,14 @@
 //!
 //! PHGR13 proofs are never verified, as in the reference. The rules are those before Canopy: no ZIP-212, 215 or 216.
 
+mod batch;
 pub mod ed25519;
 pub mod keys;
 pub mod redjubjub;
 pub mod tree;
 pub mod verify;
 
+pub use batch::{Batch, Weighed};
 pub use keys::ProofKeys;
 pub use tree::{SaplingTree, SproutTree};
-pub use verify::{Batch, ShieldedError, verify_transaction};
+pub use verify::{ShieldedError, verify_transaction};

@@ -1,5 +1,5 @@
-//! Whether the shielded parts of a transaction are valid for a signature hash: signatures at once, proofs one by one
-//! or in batches across transactions. Mirrors the shielded half of `ContextualCheckTransaction` and `JSDescription::Verify`.
+//! Whether the shielded parts of a transaction are valid for a signature hash, proof by proof; `batch.rs` verifies proofs
+//! of many transactions together. Mirrors the shielded half of `ContextualCheckTransaction` and `JSDescription::Verify`.
 //!
 //! Anchors and nullifiers are not judged here: they need the chain.
 
@@ -10,10 +10,9 @@ use fluxd_primitives::{
     Amount, Hash256, Transaction,
     transaction::shielded::{JoinSplit, SaplingOutput, SaplingSpend, SproutProof},
 };
-use groth16::{Proof, batch, verify_proof};
+use groth16::{Proof, verify_proof};
 use group::Curve;
 use jubjub::{ExtendedPoint, Fr};
-use rand::CryptoRng;
 use sapling_crypto::constants::VALUE_COMMITMENT_VALUE_GENERATOR;
 
 use crate::{
@@ -60,63 +59,19 @@ pub fn verify_transaction(
     Ok(())
 }
 
-/// Proofs of many transactions, verified together: several times faster than one by one, but without saying which
-/// one was wrong.
-#[derive(Default)]
-pub struct Batch {
-    spends: batch::Verifier<Bls12>,
-    outputs: batch::Verifier<Bls12>,
-    joinsplits: batch::Verifier<Bls12>,
-}
+/// All circuits.
+pub(crate) const CIRCUITS: [Circuit; 3] = [Circuit::Spend, Circuit::Output, Circuit::JoinSplit];
 
-impl std::fmt::Debug for Batch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Batch")
-    }
-}
-
-impl Batch {
-    /// Verifies the signatures of a transaction and queues its proofs.
-    ///
-    /// # Errors
-    /// A signature or encoding is wrong; nothing was queued.
-    pub fn add(&mut self, tx: &Transaction, sighash: &Hash256) -> Result<(), ShieldedError> {
-        for Statement { circuit, proof, inputs } in statements(tx, sighash)? {
-            let verifier = match circuit {
-                Circuit::Spend => &mut self.spends,
-                Circuit::Output => &mut self.outputs,
-                Circuit::JoinSplit => &mut self.joinsplits,
-            };
-            verifier.queue((proof, inputs));
-        }
-        Ok(())
-    }
-
-    /// Verifies all queued proofs. `rng` must not be predictable by who made them.
-    ///
-    /// # Errors
-    /// The kind of proof of which at least one is wrong.
-    pub fn verify(self, keys: &ProofKeys, mut rng: impl CryptoRng) -> Result<(), ShieldedError> {
-        for (verifier, circuit) in [
-            (self.spends, Circuit::Spend),
-            (self.outputs, Circuit::Output),
-            (self.joinsplits, Circuit::JoinSplit),
-        ] {
-            verifier.verify(&mut rng, &circuit.key(keys).plain).map_err(|_| circuit.error())?;
-        }
-        Ok(())
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Circuit {
+/// What a proof is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Circuit {
     Spend,
     Output,
     JoinSplit,
 }
 
 impl Circuit {
-    fn key(self, keys: &ProofKeys) -> &CircuitKey {
+    pub(crate) fn key(self, keys: &ProofKeys) -> &CircuitKey {
         match self {
             Self::Spend => &keys.spend,
             Self::Output => &keys.output,
@@ -124,7 +79,7 @@ impl Circuit {
         }
     }
 
-    fn error(self) -> ShieldedError {
+    pub(crate) fn error(self) -> ShieldedError {
         match self {
             Self::Spend => ShieldedError::Spend,
             Self::Output => ShieldedError::Output,
@@ -134,13 +89,14 @@ impl Circuit {
 }
 
 /// A proof with what it claims.
-struct Statement {
-    circuit: Circuit,
-    proof: Proof<Bls12>,
-    inputs: Vec<Scalar>,
+pub(crate) struct Statement {
+    pub(crate) circuit: Circuit,
+    pub(crate) proof: Proof<Bls12>,
+    pub(crate) inputs: Vec<Scalar>,
 }
 
-fn statements(tx: &Transaction, sighash: &Hash256) -> Result<Vec<Statement>, ShieldedError> {
+/// Verifies the signatures of a transaction and returns what its proofs claim.
+pub(crate) fn statements(tx: &Transaction, sighash: &Hash256) -> Result<Vec<Statement>, ShieldedError> {
     let mut statements = Vec::new();
     if !tx.joinsplits.is_empty() {
         if !ed25519::verify(&tx.joinsplit_pubkey.0, &tx.joinsplit_sig.0, &sighash.0) {
