@@ -158,10 +158,8 @@ impl ChainState {
             tip_height: self.index.height(),
         };
         check::check_header_at(header, &self.params, &context).map_err(|error| invalid(error.into()))?;
-        if with_proof {
-            check::check_header(header, &self.params, self.index.height(), now)
-                .map_err(|error| invalid(error.into()))?;
-        }
+        let check = if with_proof { check::check_header } else { check::check_header_without_proof };
+        check(header, &self.params, self.index.height(), now).map_err(|error| invalid(error.into()))?;
         let view = self.store.view();
         let before = Before { params: &self.params, state: self.state(&view), nodes: &self.nodes };
         let plan = connect::plan(before, block, height, true, with_proof)?;

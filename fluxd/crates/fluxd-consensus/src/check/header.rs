@@ -95,16 +95,42 @@ pub fn check_header(
     tip_height: u32,
     now: i64,
 ) -> Result<(), HeaderError> {
+    check_form(header, params)?;
+    check_proof(header, params)?;
+    check_clock(header, params, tip_height, now)
+}
+
+/// As [`check_header`], but for a block that is still to be proven: one that is only proposed.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_header_without_proof(
+    header: &BlockHeader,
+    params: &Params,
+    tip_height: u32,
+    now: i64,
+) -> Result<(), HeaderError> {
+    check_form(header, params)?;
+    check_clock(header, params, tip_height, now)
+}
+
+fn check_form(header: &BlockHeader, params: &Params) -> Result<(), HeaderError> {
     if header.version < MIN_VERSION {
         return Err(HeaderError::VersionTooLow);
     }
+    if let Proof::Node { collateral, signature } = &header.proof {
+        let emergency = params.pon.emergency.is_emergency(collateral);
+        if signature.len() > if emergency { MAX_EMERGENCY_SIGNATURES_SIZE } else { MAX_SIGNATURE } {
+            return Err(HeaderError::PonSignatureSize);
+        }
+    }
+    Ok(())
+}
+
+fn check_proof(header: &BlockHeader, params: &Params) -> Result<(), HeaderError> {
     match &header.proof {
-        Proof::Node { collateral, signature } => {
-            let emergency = params.pon.emergency.is_emergency(collateral);
-            if signature.len() > if emergency { MAX_EMERGENCY_SIGNATURES_SIZE } else { MAX_SIGNATURE } {
-                return Err(HeaderError::PonSignatureSize);
-            }
-            if !emergency {
+        Proof::Node { collateral, .. } => {
+            if !params.pon.emergency.is_emergency(collateral) {
                 let hash = params.pon.header_hash(header, collateral);
                 params.pon.check_hash(&hash, header.bits, None).map_err(HeaderError::ProofOfNode)?;
             }
@@ -120,6 +146,10 @@ pub fn check_header(
             }
         }
     }
+    Ok(())
+}
+
+fn check_clock(header: &BlockHeader, params: &Params, tip_height: u32, now: i64) -> Result<(), HeaderError> {
     let ahead = if !is_past(params, Upgrade::Lwma, tip_height) {
         FUTURE_BEFORE_LWMA
     } else if header.is_pon() {

@@ -219,8 +219,10 @@ impl Machine for HeaderSync {
             }
             Input::Announced(key) => {
                 // Also while an answer is owed: who had nothing to tell before does not answer, and has something now.
+                // Somebody else than the leader is asked too: the leader may be behind itself, and then never answers.
                 let turn = self.near || self.leader.is_none_or(|leader| leader == key);
-                if let Some(state) = self.peers.get_mut(&key).filter(|state| turn && !state.twice) {
+                let may = |state: &&mut State| !state.twice && (turn || state.asked.is_none());
+                if let Some(state) = self.peers.get_mut(&key).filter(may) {
                     state.twice = state.asked.is_some();
                     self.ask(now, key, Start::Best, out);
                 }
