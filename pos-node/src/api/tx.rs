@@ -78,7 +78,7 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         |ctx, params| async move {
             let id = params::root(&params, 0, "id")?;
             ask(&ctx, move |view| {
-                let place = view.chain.db().tx_place(&id).map_err(|_| failed())?;
+                let place = view.chain.db().tx_place(&id, 0).map_err(|_| failed())?;
                 let place = place.ok_or_else(|| not_found("transaction"))?;
                 let stored = view.chain.db().block(&place.block).map_err(|_| failed())?;
                 let stored = stored.ok_or_else(|| not_found("block"))?;
@@ -101,7 +101,7 @@ pub(super) fn add(methods: &mut Methods<Context>) {
                 if view.mempool.get(&id).is_some() {
                     return Ok(json!("pending"));
                 }
-                let place = view.chain.db().tx_place(&id).map_err(|_| failed())?;
+                let place = view.chain.db().tx_place(&id, 0).map_err(|_| failed())?;
                 Ok(json!(place.map_or("unknown", |place| status(view, &place))))
             })
             .await
@@ -131,7 +131,7 @@ fn refused(refusal: Refusal) -> Error {
 
 /// Where the head's chain has a transaction, with what it did.
 fn placed(view: &View<'_>, id: &Root) -> Result<(TxPlace, Tx, Receipt), Error> {
-    let place = view.chain.db().tx_place(id).map_err(|_| failed())?;
+    let place = view.chain.db().tx_place(id, 0).map_err(|_| failed())?;
     let place = place.ok_or_else(|| not_found("transaction"))?;
     let stored = view.chain.db().block(&place.block).map_err(|_| failed())?;
     let stored = stored.ok_or_else(|| not_found("block"))?;

@@ -8,7 +8,7 @@ use crate::types::{
     params::Params,
     primitives::{Epoch, Root, Slot, ValidatorIndex},
 };
-use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc};
+use std::{cell::OnceCell, collections::BTreeSet, ops::RangeInclusive, sync::Arc};
 
 /// Per mille added to estimates of committees' weight over part of an epoch.
 const ESTIMATE_MARGIN_PER_MILLE: u64 = 5;
@@ -95,9 +95,9 @@ impl FastConfirmation {
             slot,
             epoch: fork_choice.current_epoch(),
             epoch_start: slot.is_multiple_of(per_epoch),
-            previous_source: Support::new(fork_choice, source(&self.previous_observed)?),
-            current_source: Support::new(fork_choice, source(&self.current_observed)?),
-            head_source: Support::new(fork_choice, head_state.pulled_up_balances()),
+            previous_source: Support::new(source(&self.previous_observed)?),
+            current_source: Support::new(source(&self.current_observed)?),
+            head_source: Support::new(head_state.pulled_up_balances()),
             committee: |slot| head_state.committee(slot),
         };
         self.confirmed = view.latest_confirmed(self);
@@ -108,17 +108,27 @@ impl FastConfirmation {
 /// Balances of one state and the votes they give every block.
 struct Support {
     balances: Arc<Balances>,
-    /// Weight of votes for the block at each position or its descendants.
-    by_position: Vec<u64>,
+    /// Weight of votes for the block at each position or its descendants; added up when it is first asked for.
+    by_position: OnceCell<Vec<u64>>,
 }
 
 impl Support {
-    fn new(fork_choice: &ForkChoice, balances: Arc<Balances>) -> Self {
+    const fn new(balances: Arc<Balances>) -> Self {
+        Self { balances, by_position: OnceCell::new() }
+    }
+
+    /// Weight behind the block at a position.
+    fn of(&self, fork_choice: &ForkChoice, position: usize) -> u64 {
+        let all = self.by_position.get_or_init(|| self.add_up(fork_choice));
+        all.get(position).copied().unwrap_or(0)
+    }
+
+    fn add_up(&self, fork_choice: &ForkChoice) -> Vec<u64> {
         let tree = fork_choice.tree();
         let mut by_position = vec![0u64; tree.len()];
         for (index, vote) in fork_choice.votes() {
             if let Some(sum) = tree.position(&vote.root).and_then(|at| by_position.get_mut(at)) {
-                *sum = sum.saturating_add(balances.vote_weight(index));
+                *sum = sum.saturating_add(self.balances.vote_weight(index));
             }
         }
         for (at, node) in tree.iter().enumerate().rev() {
@@ -127,7 +137,7 @@ impl Support {
                 *sum = sum.saturating_add(own);
             }
         }
-        Self { balances, by_position }
+        by_position
     }
 }
 
@@ -265,8 +275,7 @@ impl<C: Fn(Slot) -> Vec<ValidatorIndex>> View<'_, C> {
 
     fn is_one_confirmed(&self, source: &Support, root: &Root) -> bool {
         let Some(position) = self.fork_choice.tree().position(root) else { return false };
-        let support = source.by_position.get(position).copied().unwrap_or(0);
-        support > self.safety_threshold(&source.balances, root)
+        source.of(self.fork_choice, position) > self.safety_threshold(&source.balances, root)
     }
 
     fn safety_threshold(&self, balances: &Balances, root: &Root) -> u64 {

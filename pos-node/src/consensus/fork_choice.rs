@@ -3,7 +3,7 @@
 //!
 //! Not here: executing blocks, verifying votes' signatures, keeping votes that come too early.
 
-use super::tree::{Block, Tree};
+use super::tree::{Block, Node, Tree};
 use crate::types::{
     operation::{AttestationData, Checkpoint},
     params::Params,
@@ -130,6 +130,8 @@ pub struct ForkChoice {
     votes: BTreeMap<ValidatorIndex, Vote>,
     applied_votes: Vec<Applied>,
     applied_boost: Applied,
+    /// The head and the balances it was found with, until anything changes.
+    found: Option<(Arc<Balances>, Root)>,
 }
 
 impl ForkChoice {
@@ -174,6 +176,7 @@ impl ForkChoice {
             votes: BTreeMap::new(),
             applied_votes: Vec::new(),
             applied_boost: None,
+            found: None,
         }
     }
 
@@ -239,6 +242,12 @@ impl ForkChoice {
         self.params.epoch_of(self.current_slot())
     }
 
+    /// Whether more than half of the current slot is over.
+    #[must_use]
+    pub fn is_second_half_of_slot(&self) -> bool {
+        self.ms_since_slot_start().saturating_mul(2) >= self.params.slot_ms
+    }
+
     fn ms_since_slot_start(&self) -> u64 {
         self.now_ms.saturating_sub(self.genesis_ms) % self.params.slot_ms
     }
@@ -251,6 +260,7 @@ impl ForkChoice {
             let next = self.current_slot().saturating_add(1);
             self.now_ms = self.genesis_ms.saturating_add(next.saturating_mul(self.params.slot_ms));
             self.boost = Root::ZERO;
+            self.found = None;
             if next.is_multiple_of(self.params.slots_per_epoch) {
                 self.raise(self.unrealized_justified, self.unrealized_finalized);
             }
@@ -293,6 +303,7 @@ impl ForkChoice {
         let timely = self.current_slot() == block.slot && self.ms_since_slot_start() < due;
         let head = if timely && self.boost == Root::ZERO { Some(self.head(states)?) } else { None };
         self.tree.push(block, timely);
+        self.found = None;
         if head.is_some_and(|head| self.dependent_root(&head) == self.dependent_root(&block.root)) {
             self.boost = block.root;
         }
@@ -322,9 +333,10 @@ impl ForkChoice {
         self.check_vote(data, from_block)?;
         let vote = Vote { root: data.beacon_block_root, epoch: data.target.epoch };
         for voter in voters.iter().filter(|voter| !self.equivocating.contains(voter)) {
-            let latest = self.votes.entry(*voter).or_insert(vote);
-            if vote.epoch > latest.epoch {
-                *latest = vote;
+            let latest = self.votes.get(voter);
+            if latest.is_none_or(|latest| vote.epoch > latest.epoch) {
+                self.votes.insert(*voter, vote);
+                self.found = None;
             }
         }
         Ok(())
@@ -363,6 +375,7 @@ impl ForkChoice {
     /// Discounts for ever the votes of validators that contradicted themselves.
     pub fn on_equivocation(&mut self, indices: impl IntoIterator<Item = ValidatorIndex>) {
         self.equivocating.extend(indices);
+        self.found = None;
     }
 
     /// The head of the chain.
@@ -371,6 +384,11 @@ impl ForkChoice {
     /// The balances of the justified checkpoint are missing.
     pub fn head(&mut self, states: &impl CheckpointStates) -> Result<Root, BlockRefusal> {
         let balances = states.balances(&self.justified).ok_or(BlockRefusal::MissingBalances)?;
+        if let Some((of, head)) = &self.found
+            && Arc::ptr_eq(of, &balances)
+        {
+            return Ok(*head);
+        }
         let deltas = self.deltas(&balances);
         let current = self.current_epoch();
         let (params, justified) = (&self.params, self.justified);
@@ -380,7 +398,9 @@ impl ForkChoice {
             let source = voting_source(params, block, current).epoch;
             justified.epoch == 0 || source == justified.epoch || source.saturating_add(2) >= current
         });
-        self.tree.head_from(&justified.root).ok_or(BlockRefusal::UnknownParent)
+        let head = self.tree.head_from(&justified.root).ok_or(BlockRefusal::UnknownParent)?;
+        self.found = Some((balances, head));
+        Ok(head)
     }
 
     /// Justified checkpoint that a vote on top of a block would build on.
@@ -461,20 +481,17 @@ impl ForkChoice {
             && next_slot
             && head_weak
             && parent_strong;
-        let twins = self
-            .tree
-            .iter()
-            .filter(|node| {
-                node.block.slot == head.block.slot && node.block.proposer_index == head.block.proposer_index
-            })
-            .count();
-        let equivocated = head_weak && next_slot && twins > 1;
+        let is_twin = |node: &&Node| {
+            node.block.slot == head.block.slot && node.block.proposer_index == head.block.proposer_index
+        };
+        let equivocated = head_weak && next_slot && self.tree.iter().rev().filter(is_twin).nth(1).is_some();
         Ok(if late_and_weak || equivocated { parent.block.root } else { root })
     }
 
     /// Forgets blocks that do not descend from the final one. Votes for them weigh nothing any more.
     pub fn prune(&mut self) {
         let Some(moved) = self.tree.prune(&self.finalized.root) else { return };
+        self.found = None;
         let follow = |applied: &Applied| {
             applied.and_then(|(position, weight)| Some((moved.get(position).copied().flatten()?, weight)))
         };
@@ -498,9 +515,11 @@ impl ForkChoice {
     fn raise(&mut self, justified: Checkpoint, finalized: Checkpoint) {
         if justified.epoch > self.justified.epoch {
             self.justified = justified;
+            self.found = None;
         }
         if finalized.epoch > self.finalized.epoch {
             self.finalized = finalized;
+            self.found = None;
         }
     }
 }

@@ -12,7 +12,10 @@ use crate::{
         primitives::Root,
     },
 };
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::RangeInclusive,
+};
 
 /// Most bytes of an encoded tree node: its tag and 16 children.
 const MAX_NODE_BYTES: usize = 4 + 16 * 34;
@@ -20,10 +23,14 @@ const MAX_NODE_BYTES: usize = 4 + 16 * 34;
 /// Versions of one entry, oldest first: number of the layer and what it wrote.
 type Versions<T> = Vec<(u64, Option<T>)>;
 
+/// A layer belongs to a run of layers of one chain with consecutive numbers, of which each lies over the one before.
 #[derive(Debug)]
 struct Layer {
     number: u64,
-    parent: Root,
+    /// Number of the first layer of its run.
+    first: u64,
+    /// The block whose layer is under the run.
+    under: Root,
     keys: Vec<Vec<u8>>,
     paths: Vec<Path>,
 }
@@ -42,6 +49,10 @@ impl Layers {
     pub fn push(&mut self, root: Root, parent: Root, changes: Changes) {
         let number = self.next;
         self.next = self.next.saturating_add(1);
+        let (first, under) = match self.by_block.get(&parent) {
+            Some(below) if below.number.checked_add(1) == Some(number) => (below.first, below.under),
+            _ => (number, parent),
+        };
         let (mut keys, mut paths) = (Vec::new(), Vec::new());
         for (key, value) in changes.values {
             self.values.entry(key.clone()).or_default().push((number, value));
@@ -51,7 +62,7 @@ impl Layers {
             self.nodes.entry(path).or_default().push((number, node));
             paths.push(path);
         }
-        self.by_block.insert(root, Layer { number, parent, keys, paths });
+        self.by_block.insert(root, Layer { number, first, under, keys, paths });
     }
 
     /// Number of layers.
@@ -97,14 +108,14 @@ impl Layers {
     /// The application state of a block whose layer, or whose changes in the database, are known.
     #[must_use]
     pub fn view<'a, D>(&'a self, base: &'a D, root: &Root) -> View<'a, D> {
-        let mut numbers = Vec::new();
+        let mut runs = Vec::new();
         let mut next = self.by_block.get(root);
         while let Some(layer) = next {
-            numbers.push(layer.number);
-            next = self.by_block.get(&layer.parent);
+            runs.push(layer.first..=layer.number);
+            next = self.by_block.get(&layer.under);
         }
-        numbers.reverse();
-        View { base, layers: self, numbers }
+        runs.reverse();
+        View { base, layers: self, runs }
     }
 }
 
@@ -143,13 +154,16 @@ fn remove<K: std::hash::Hash + Eq, T>(
 pub struct View<'a, D> {
     base: &'a D,
     layers: &'a Layers,
-    /// Numbers of the layers of the block's chain, increasing.
-    numbers: Vec<u64>,
+    /// Numbers of the layers of the block's chain, increasing. Those of layers that were taken out may be among them.
+    runs: Vec<RangeInclusive<u64>>,
 }
 
 impl<D> View<'_, D> {
     fn newest<'v, T>(&self, versions: &'v Versions<T>) -> Option<&'v Option<T>> {
-        let of_chain = |(number, _): &&(u64, Option<T>)| self.numbers.binary_search(number).is_ok();
+        let of_chain = |(number, _): &&(u64, Option<T>)| {
+            let at = self.runs.partition_point(|run| run.end() < number);
+            self.runs.get(at).is_some_and(|run| run.contains(number))
+        };
         versions.iter().rev().find(of_chain).map(|(_, value)| value)
     }
 }

@@ -123,7 +123,7 @@ mod tests {
     /// One of the youngest blocks.
     fn recent(choice: &ForkChoice, back: usize) -> Block {
         let len = choice.tree().len();
-        choice.tree().at(len - 1 - back % len).expect("in range").block
+        *choice.tree().at(len - 1 - back % len).expect("in range").block
     }
 
     /// A checkpoint of the chain of `from`, `back` epochs before `epoch`.

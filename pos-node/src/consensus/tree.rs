@@ -32,18 +32,21 @@ pub struct Block {
 /// A block in the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// The block.
-    pub block: Block,
+    /// The block; apart, so that walks over all nodes touch little memory.
+    pub block: Box<Block>,
     /// Whether it came in its slot before votes were due.
     pub timely: bool,
     /// Position of the parent; always before the node's own.
     pub parent: Option<usize>,
+    /// Position of an ancestor further back, chosen so that any ancestor is found in a number of steps that grows with the
+    /// logarithm of its distance; the node's own position at the root.
+    jump: usize,
+    depth: usize,
     /// Stake behind it and its descendants.
     pub weight: u64,
     /// Child to follow towards the head.
     best_child: Option<usize>,
     has_child: bool,
-    viable: bool,
 }
 
 /// The blocks since the oldest one kept.
@@ -101,15 +104,30 @@ impl Tree {
     pub fn push(&mut self, block: Block, timely: bool) {
         let parent = self.position(&block.parent_root);
         self.positions.insert(block.root, self.nodes.len());
+        let (jump, depth) = self.jump_from(parent);
         self.nodes.push(Node {
-            block,
+            block: Box::new(block),
             timely,
             parent,
+            jump,
+            depth,
             weight: 0,
             best_child: None,
             has_child: false,
-            viable: false,
         });
+    }
+
+    /// Jump and depth of the next node to be pushed. Two jumps of equal length in a row become one (Myers' skew-binary
+    /// pointers).
+    fn jump_from(&self, parent: Option<usize>) -> (usize, usize) {
+        let of = |position: usize| self.at(position).map(|node| (node.jump, node.depth));
+        let Some((at, (jump, depth))) = parent.and_then(|at| Some((at, of(at)?))) else {
+            return (self.nodes.len(), 0);
+        };
+        let (further, middle) = of(jump).unwrap_or((jump, depth));
+        let far = of(further).map_or(middle, |(_, depth)| depth);
+        let equal = depth.saturating_sub(middle) == middle.saturating_sub(far);
+        (if equal { further } else { at }, depth.saturating_add(1))
     }
 
     /// The last block of a chain at or before `slot`; `None` when the tree does not reach back so far.
@@ -121,7 +139,9 @@ impl Tree {
             if node.block.slot <= slot {
                 return Some(position);
             }
-            position = node.parent?;
+            let parent = node.parent?;
+            let jumps = self.at(node.jump).is_some_and(|far| far.block.slot > slot);
+            position = if jumps { node.jump } else { parent };
         }
     }
 
@@ -162,27 +182,31 @@ impl Tree {
         finalized: Option<(Root, Slot)>,
         leaf_is_viable: impl Fn(&Block) -> bool,
     ) {
-        let final_chain = self.final_chain(finalized);
         for node in &mut self.nodes {
             (node.best_child, node.has_child) = (None, false);
         }
         for position in (0..self.nodes.len()).rev() {
             let delta = deltas.get(position).copied().unwrap_or(0);
-            let on_final_chain = final_chain.get(position).copied().unwrap_or(false);
-            let Some(node) = self.nodes.get_mut(position) else { continue };
-            node.weight = u64::try_from(i128::from(node.weight).saturating_add(delta)).unwrap_or(0);
-            node.viable = if node.has_child {
+            let Some(node) = self.at(position) else { continue };
+            let viable = if node.has_child {
                 node.best_child.is_some()
             } else {
-                on_final_chain && leaf_is_viable(&node.block)
+                self.is_on_final_chain(position, finalized) && leaf_is_viable(&node.block)
             };
-            let (viable, rank, parent) = (node.viable, (node.weight, node.block.root), node.parent);
+            let Some(node) = self.nodes.get_mut(position) else { continue };
+            if delta != 0 {
+                node.weight = u64::try_from(i128::from(node.weight).saturating_add(delta)).unwrap_or(0);
+            }
+            let (weight, parent) = (node.weight, node.parent);
             let Some(parent) = parent else { continue };
-            if let Some(sum) = deltas.get_mut(parent) {
+            if let Some(sum) = deltas.get_mut(parent).filter(|_| delta != 0) {
                 *sum = sum.saturating_add(delta);
             }
-            let rival = self.at(parent).and_then(|node| node.best_child).and_then(|best| self.at(best));
-            let better = rival.is_none_or(|rival| rank > (rival.weight, rival.block.root));
+            let rival = self.at(parent).and_then(|node| node.best_child);
+            let better = rival.and_then(|rival| self.at(rival)).is_none_or(|rival| {
+                let root = |at: usize| self.at(at).map(|node| node.block.root);
+                (weight, root(position)) > (rival.weight, Some(rival.block.root))
+            });
             if let Some(node) = self.nodes.get_mut(parent) {
                 node.has_child = true;
                 if viable && better {
@@ -202,39 +226,91 @@ impl Tree {
         Some(node.block.root)
     }
 
-    /// For each block, whether its ancestor at the final slot is the final block. `None` accepts all.
-    fn final_chain(&self, finalized: Option<(Root, Slot)>) -> Vec<bool> {
-        let Some((root, slot)) = finalized else { return vec![true; self.nodes.len()] };
-        let mut on_chain: Vec<bool> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
-            on_chain.push(if node.block.slot <= slot {
-                node.block.root == root
-            } else {
-                node.parent.and_then(|parent| on_chain.get(parent)).copied().unwrap_or(false)
-            });
-        }
-        on_chain
+    /// Whether a block's ancestor at the final slot is the final block. `None` accepts all.
+    fn is_on_final_chain(&self, position: usize, finalized: Option<(Root, Slot)>) -> bool {
+        finalized.is_none_or(|(root, slot)| {
+            self.ancestor(position, slot)
+                .and_then(|at| self.at(at))
+                .is_some_and(|node| node.block.root == root)
+        })
     }
 
     /// Forgets everything but `root` and its descendants. Gives, for each old position, the new one.
     pub fn prune(&mut self, root: &Root) -> Option<Vec<Option<usize>>> {
         let first = self.position(root)?;
         let mut moved: Vec<Option<usize>> = Vec::with_capacity(self.nodes.len());
-        let mut kept = Vec::new();
         for (position, mut node) in std::mem::take(&mut self.nodes).into_iter().enumerate() {
             let parent = node.parent.and_then(|parent| moved.get(parent).copied().flatten());
             let keep = position == first || parent.is_some();
-            moved.push(keep.then_some(kept.len()));
+            moved.push(keep.then_some(self.nodes.len()));
             if keep {
                 node.parent = parent;
-                kept.push(node);
+                (node.jump, node.depth) = self.jump_from(parent);
+                self.nodes.push(node);
             }
         }
-        for node in &mut kept {
+        for node in &mut self.nodes {
             node.best_child = node.best_child.and_then(|child| moved.get(child).copied().flatten());
         }
-        self.positions = kept.iter().enumerate().map(|(at, node)| (node.block.root, at)).collect();
-        self.nodes = kept;
+        self.positions = self.nodes.iter().enumerate().map(|(at, node)| (node.block.root, at)).collect();
         Some(moved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::ssz::sha256;
+    use proptest::prelude::*;
+
+    fn root(number: usize) -> Root {
+        Root(sha256(&number.to_le_bytes()))
+    }
+
+    fn block(number: usize, parent: usize, slot: Slot) -> Block {
+        let none = Checkpoint { epoch: 0, root: Root::ZERO };
+        Block {
+            root: root(number),
+            parent_root: root(parent),
+            slot,
+            proposer_index: 0,
+            justified: none,
+            finalized: none,
+            unrealized_justified: none,
+            unrealized_finalized: none,
+        }
+    }
+
+    /// The definition: parent by parent.
+    fn walked(tree: &Tree, position: usize, slot: Slot) -> Option<usize> {
+        let node = tree.at(position)?;
+        if node.block.slot <= slot { Some(position) } else { walked(tree, node.parent?, slot) }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn ancestors_found_by_jumps_are_those_found_parent_by_parent(
+            parents in proptest::collection::vec((0usize..4, 1u64..4), 1..150),
+            pruned in any::<prop::sample::Index>(),
+        ) {
+            let mut tree = Tree::new(block(0, usize::MAX, 0));
+            for (at, (back, ahead)) in parents.iter().enumerate() {
+                let parent = at.saturating_sub(*back);
+                let slot = tree.get(&root(parent)).expect("a parent").block.slot + ahead;
+                tree.push(block(at + 1, parent, slot), true);
+            }
+            let kept = root(pruned.index(tree.len()));
+            for prune in [false, true] {
+                if prune {
+                    tree.prune(&kept);
+                }
+                for position in 0..tree.len() {
+                    for slot in 0..=tree.at(position).expect("a node").block.slot {
+                        prop_assert_eq!(tree.ancestor(position, slot), walked(&tree, position, slot));
+                    }
+                }
+            }
+        }
     }
 }

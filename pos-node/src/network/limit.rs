@@ -7,7 +7,7 @@ use shared_vendor::clock::Time;
 
 use super::request::{Protocol, Request};
 
-/// Answers that one peer may have under way per protocol.
+/// Requests that one peer may have under way per protocol; askers keep to it, and what is more is refused.
 pub const CONCURRENT: usize = 2;
 
 /// `tokens` per `period`; all of them may be used at once.

@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 
 use super::{
     gossip::Verdict,
+    limit::CONCURRENT,
     message::Gossip,
     request::{
         Answer, Code, Goodbye, MAX_ANSWER_BYTES, MAX_CHUNK_BYTES, MAX_REQUEST_BYTES, PROTOCOL, Protocol,
@@ -198,7 +199,7 @@ pub struct Transport {
     peers: BTreeMap<u64, Info>,
     banned: HashSet<u64>,
     undecided: BTreeMap<u64, (MessageId, PeerId)>,
-    unanswered: BTreeMap<u64, ResponseChannel<Vec<u8>>>,
+    unanswered: BTreeMap<u64, (PeerId, Protocol, ResponseChannel<Vec<u8>>)>,
     asked: HashMap<OutboundRequestId, (u64, Protocol)>,
     /// What was said to peers that are to go as soon as they have heard it.
     farewells: HashSet<OutboundRequestId>,
@@ -330,7 +331,7 @@ impl Transport {
                 self.asked.insert(id, (ask, protocol));
             }
             Command::Answer(handle, answer) => {
-                if let Some(channel) = self.unanswered.remove(&handle) {
+                if let Some((.., channel)) = self.unanswered.remove(&handle) {
                     // fails when the peer has left
                     let _ = self.swarm.behaviour_mut().requests.send_response(channel, answer.encode());
                 }
@@ -480,13 +481,19 @@ impl Transport {
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
                 request_response::Message::Request { request, channel, .. } => {
-                    if self.unanswered.len() >= MAX_UNANSWERED {
+                    let protocol = request.protocol();
+                    let same = |(of, kind, _): &&(PeerId, Protocol, ResponseChannel<Vec<u8>>)| {
+                        *of == peer && *kind == protocol
+                    };
+                    if self.unanswered.len() >= MAX_UNANSWERED
+                        || self.unanswered.values().filter(same).count() >= CONCURRENT
+                    {
                         let busy = Answer::Failed(Code::RateLimited).encode();
                         let _ = self.swarm.behaviour_mut().requests.send_response(channel, busy);
                         return Vec::new();
                     }
                     let handle = self.handle();
-                    self.unanswered.insert(handle, channel);
+                    self.unanswered.insert(handle, (peer, protocol, channel));
                     vec![Event::Asked { peer: number_of(&peer), handle, request }]
                 }
                 request_response::Message::Response { request_id, .. }
@@ -514,7 +521,7 @@ impl Transport {
                 asked.map(|(ask, _)| Event::Answered { ask, answer: None }).into_iter().collect()
             }
             request_response::Event::InboundFailure { .. } | request_response::Event::ResponseSent { .. } => {
-                self.unanswered.retain(|_, channel| channel.is_open());
+                self.unanswered.retain(|_, (.., channel)| channel.is_open());
                 Vec::new()
             }
         }

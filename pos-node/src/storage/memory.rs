@@ -199,8 +199,8 @@ impl Database for MemoryDatabase {
         Ok(self.live.canonical.get(&slot).copied())
     }
 
-    fn tx_place(&self, id: &Root) -> Result<Option<TxPlace>, StoreError> {
-        Ok(self.live.txs.get(id).copied())
+    fn tx_place(&self, id: &Root, since: Slot) -> Result<Option<TxPlace>, StoreError> {
+        Ok(self.live.txs.get(id).copied().filter(|place| place.slot >= since))
     }
 
     fn certificates(&self, from: Epoch, limit: u32) -> Result<Vec<CertificateRow>, StoreError> {

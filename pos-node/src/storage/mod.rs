@@ -106,11 +106,12 @@ pub trait Database: FoldedState {
     /// The engine failed.
     fn canonical(&self, slot: Slot) -> Result<Option<Root>, StoreError>;
 
-    /// Where the head's chain has a transaction.
+    /// Where the head's chain has a transaction, if that is in or after a slot. How long it takes grows with how far back
+    /// the slot is.
     ///
     /// # Errors
     /// The engine failed.
-    fn tx_place(&self, id: &Root) -> Result<Option<TxPlace>, StoreError>;
+    fn tx_place(&self, id: &Root, since: Slot) -> Result<Option<TxPlace>, StoreError>;
 
     /// Certificates from an epoch on, oldest first, at most `limit`.
     ///

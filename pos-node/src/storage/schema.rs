@@ -40,7 +40,9 @@ pub const CHAIN_APPLICATION_ID: i32 = 0x504f_5343;
 /// - `block(root, slot, bytes)`: signed header and body, of every branch since finality and of the final chain.
 /// - `body(slot, root, txs, receipts)`: what belongs to a block, one after the other; pruned by age.
 /// - `canonical(slot, root)`: the head's chain.
-/// - `tx_place(id8, slot, position)`: first 8 bytes of ids of transactions of the head's chain.
+/// - `tx_place(bucket, id8, slot, position)`: first 8 bytes of ids of transactions of the head's chain. A bucket holds those
+///   of a number of slots in a row, so that what is written together lies together; 0 holds what version 2 wrote. Pruned
+///   by age with the transactions.
 /// - `state(part, piece, bytes)`: consensus state of the folded block.
 /// - `kv(hash, key, value)`, `node(path, bytes)`: application state of the folded block, by SHA-256 of the key, and its
 ///   tree by path.
@@ -70,6 +72,14 @@ pub const CHAIN_STEPS: &[&str] = &["
         epoch BLOB PRIMARY KEY, slot BLOB NOT NULL, signers BLOB NOT NULL, bytes BLOB NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE signers (root BLOB PRIMARY KEY, bytes BLOB NOT NULL) WITHOUT ROWID;
+", "
+    ALTER TABLE tx_place RENAME TO old_place;
+    CREATE TABLE tx_place (
+        bucket INTEGER NOT NULL, id8 BLOB NOT NULL, slot BLOB NOT NULL, position INTEGER NOT NULL,
+        PRIMARY KEY (bucket, id8, slot, position)
+    ) WITHOUT ROWID;
+    INSERT INTO tx_place SELECT 0, id8, slot, position FROM old_place;
+    DROP TABLE old_place;
 "];
 
 /// Tables of the chain's database.

@@ -24,6 +24,11 @@ const STATEMENTS: usize = 64;
 const MAX_LIST: usize = 1 << 17;
 /// Bytes of the write-ahead log above which snapshots, which keep it from being started anew, are given up.
 const MAX_LOG_BYTES: u64 = 256 << 20;
+/// Slots whose transactions are indexed together: few enough that a block's rows fill the pages they are on, many enough
+/// that looking through all of them is quick. Archives, which keep everything, have fewer and larger buckets.
+const BUCKET_SLOTS: u64 = 32;
+/// As [`BUCKET_SLOTS`], in archives.
+const ARCHIVE_BUCKET_SLOTS: u64 = 8192;
 /// Pages given back to the file system per fold.
 const VACUUM_PAGES: u32 = 64;
 
@@ -34,6 +39,14 @@ pub enum History {
     Slots(u64),
     /// Everything, and the value of every key at every slot.
     Archive,
+}
+
+impl History {
+    /// The bucket that indexes the transactions of a slot; none is below 1.
+    fn bucket(self, slot: Slot) -> i64 {
+        let slots = if self == Self::Archive { ARCHIVE_BUCKET_SLOTS } else { BUCKET_SLOTS };
+        i64::try_from((slot / slots).saturating_add(1)).unwrap_or(i64::MAX)
+    }
 }
 
 /// A place in a commit, for tests that stop the process there.
@@ -208,7 +221,7 @@ impl SqliteDatabase {
         }
         at_step(Step::Block);
         for (slot, root) in &batch.canonical {
-            set_canonical(&transaction, *slot, root.as_ref())?;
+            set_canonical(&transaction, self.history, *slot, root.as_ref())?;
         }
         for root in &batch.forget {
             for sql in ["DELETE FROM block WHERE root = ?1", "DELETE FROM body WHERE root = ?1"] {
@@ -260,16 +273,23 @@ fn insert_certificate(transaction: &Transaction<'_>, row: &CertificateRow) -> Re
     Ok(())
 }
 
-fn set_canonical(transaction: &Transaction<'_>, slot: Slot, root: Option<&Root>) -> Result<(), StoreError> {
+fn set_canonical(
+    transaction: &Transaction<'_>,
+    history: History,
+    slot: Slot,
+    root: Option<&Root>,
+) -> Result<(), StoreError> {
+    let bucket = history.bucket(slot);
     let sql = "SELECT b.bytes FROM canonical c JOIN block b ON b.root = c.root WHERE c.slot = ?1";
     let old: Option<Vec<u8>> =
         transaction.prepare_cached(sql)?.query_row([number(slot)], |row| row.get(0)).optional()?;
     if let Some(bytes) = old {
-        let mut delete = transaction
-            .prepare_cached("DELETE FROM tx_place WHERE id8 = ?1 AND slot = ?2 AND position = ?3")?;
+        let mut delete = transaction.prepare_cached(
+            "DELETE FROM tx_place WHERE bucket IN (0, ?4) AND id8 = ?1 AND slot = ?2 AND position = ?3",
+        )?;
         let block: SignedBlock = decode(&bytes, usize::MAX).map_err(|_| StoreError::Malformed("block"))?;
         for (position, id) in (0i64..).zip(&block.body.tx_ids) {
-            delete.execute(params![id8(id), number(slot), position])?;
+            delete.execute(params![id8(id), number(slot), position, bucket])?;
         }
     }
     let Some(root) = root else {
@@ -283,13 +303,14 @@ fn set_canonical(transaction: &Transaction<'_>, slot: Slot, root: Option<&Root>)
         .prepare_cached("SELECT bytes FROM block WHERE root = ?1")?
         .query_row([root.0], |row| row.get(0))?;
     let block: SignedBlock = decode(&bytes, usize::MAX).map_err(|_| StoreError::Malformed("block"))?;
-    let mut insert = transaction
-        .prepare_cached("INSERT OR REPLACE INTO tx_place (id8, slot, position) VALUES (?1, ?2, ?3)")?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO tx_place (bucket, id8, slot, position) VALUES (?4, ?1, ?2, ?3)",
+    )?;
     let mut places: Vec<([u8; 8], i64)> =
         block.body.tx_ids.iter().zip(0i64..).map(|(id, position)| (id8(id), position)).collect();
     places.sort_unstable();
     for (id8, position) in places {
-        insert.execute(params![id8, number(slot), position])?;
+        insert.execute(params![id8, number(slot), position, bucket])?;
     }
     Ok(())
 }
@@ -315,6 +336,8 @@ fn write_fold(
         History::Slots(kept) => {
             let oldest = slot.saturating_sub(kept);
             transaction.prepare_cached("DELETE FROM body WHERE slot < ?1")?.execute([number(oldest)])?;
+            let sql = "DELETE FROM tx_place WHERE bucket > 0 AND bucket < ?1";
+            transaction.prepare_cached(sql)?.execute([history.bucket(oldest)])?;
             let gone = transaction
                 .prepare_cached("DELETE FROM certificate WHERE slot < ?1")?
                 .execute([number(oldest)])?;
@@ -532,11 +555,19 @@ impl Database for SqliteDatabase {
         root_of(self.row("SELECT root FROM canonical WHERE slot = ?1", &number(slot))?)
     }
 
-    fn tx_place(&self, id: &Root) -> Result<Option<TxPlace>, StoreError> {
-        let sql = "SELECT t.slot, t.position, k.root, k.bytes FROM tx_place t
-            JOIN canonical c ON c.slot = t.slot JOIN block k ON k.root = c.root WHERE t.id8 = ?1";
+    fn tx_place(&self, id: &Root, since: Slot) -> Result<Option<TxPlace>, StoreError> {
+        // bucket after bucket, the youngest first
+        let sql = "WITH RECURSIVE bucket (number) AS (
+                SELECT max(bucket) FROM tx_place
+                UNION ALL
+                SELECT (SELECT max(bucket) FROM tx_place WHERE bucket < number) FROM bucket WHERE number > ?2
+            )
+            SELECT t.slot, t.position, k.root, k.bytes
+            FROM bucket CROSS JOIN tx_place t ON t.bucket = number AND t.id8 = ?1
+            JOIN canonical c ON c.slot = t.slot JOIN block k ON k.root = c.root";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query([id8(id)])?;
+        let oldest = if since == 0 { 0 } else { self.history.bucket(since) };
+        let mut rows = statement.query(params![id8(id), oldest])?;
         while let Some(row) = rows.next()? {
             let index =
                 usize::try_from(row.get::<_, i64>(1)?).map_err(|_| StoreError::Malformed("position"))?;
@@ -545,7 +576,8 @@ impl Database for SqliteDatabase {
                 decode(&bytes, usize::MAX).map_err(|_| StoreError::Malformed("block"))?;
             if block.body.tx_ids.get(index) == Some(id) {
                 let root = Root(fixed(row.get_ref(2)?).ok_or(StoreError::Malformed("root"))?);
-                return Ok(Some(TxPlace { block: root, slot: stored(row, 0)?, index }));
+                let slot = stored(row, 0)?;
+                return Ok((slot >= since).then_some(TxPlace { block: root, slot, index }));
             }
         }
         Ok(None)

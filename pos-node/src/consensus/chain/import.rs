@@ -132,7 +132,7 @@ impl<D: Database> Chain<D> {
         });
         self.events.push(Event::Block { root, slot: header.slot });
         self.settle(stored)?;
-        self.fold_next()?;
+        self.fold_in_idle_time()?;
         Ok(Import::Imported(root))
     }
 

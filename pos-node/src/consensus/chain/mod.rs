@@ -40,6 +40,8 @@ use std::{
 
 /// Most rows of blocks that are folded together.
 const ROWS_AT_ONCE: usize = 65_536;
+/// Epochs of final blocks that may wait for idle time to be folded.
+const EPOCHS_TO_FOLD: u64 = 2;
 /// Most roots of invalid blocks remembered.
 const MAX_INVALID: usize = 4096;
 
@@ -317,7 +319,22 @@ impl<D: Database> Chain<D> {
             self.confirmation = FastConfirmation::new(&self.fork_choice);
             self.on_slot()?;
         }
-        self.fold_next()?;
+        self.fold_in_idle_time()
+    }
+
+    /// Whether final blocks wait to be written into the state on disk.
+    #[must_use]
+    pub fn has_to_fold(&self) -> bool {
+        !self.to_fold.is_empty()
+    }
+
+    /// Folds in the second half of a slot, when its block and votes are through; at any time when there is much to fold.
+    fn fold_in_idle_time(&mut self) -> Result<(), ChainError> {
+        let many = self.config.params.slots_per_epoch.saturating_mul(EPOCHS_TO_FOLD);
+        let waits = u64::try_from(self.to_fold.len()).unwrap_or(u64::MAX);
+        if waits > many || self.fork_choice.is_second_half_of_slot() {
+            self.fold_next()?;
+        }
         Ok(())
     }
 

@@ -116,8 +116,11 @@ impl<D: Database> Chain<D> {
         Ok(Proposal { header, body, txs })
     }
 
-    /// The block to build on in a slot.
-    fn parent_for(&mut self, slot: Slot) -> Result<Root, ProduceError> {
+    /// The block to build on in a slot: the head, or what it is built on when it came too late to stay.
+    ///
+    /// # Errors
+    /// The slot is before the head's or too far ahead, or the head cannot be found.
+    pub fn parent_for(&mut self, slot: Slot) -> Result<Root, ProduceError> {
         let head = self.head();
         let head_slot = self.head_slot();
         if slot <= head_slot || slot > self.current_slot().saturating_add(1) {

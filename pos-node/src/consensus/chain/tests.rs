@@ -201,7 +201,7 @@ fn everybody_honest_finalizes_in_two_epochs_confirms_at_once_and_survives_a_rest
     db.sync();
     db.crash();
     assert_eq!(
-        db.tx_place(&db.block(&head).unwrap().unwrap().block.body.tx_ids[0]).unwrap().unwrap().block,
+        db.tx_place(&db.block(&head).unwrap().unwrap().block.body.tx_ids[0], 0).unwrap().unwrap().block,
         head
     );
     let mut chain = Chain::open(config(), db, verifier()).expect("a chain");
@@ -267,7 +267,7 @@ fn a_block_with_more_votes_replaces_the_head_and_gives_its_transactions_back() {
     });
     assert_eq!(last, Some((with.root(), root, base)));
     assert_eq!(net.chain.db().canonical(4).unwrap(), None);
-    assert_eq!(net.chain.db().tx_place(&with.body.tx_ids[0]).unwrap(), None);
+    assert_eq!(net.chain.db().tx_place(&with.body.tx_ids[0], 0).unwrap(), None);
 }
 
 #[test]

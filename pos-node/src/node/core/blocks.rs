@@ -8,7 +8,7 @@ use std::{
 
 use shared_vendor::clock::Time;
 
-use super::{Core, Effect, Purpose};
+use super::{Core, Effect, ask::Purpose};
 use crate::{
     consensus::{
         chain::import::{Import, ImportError},
@@ -194,7 +194,7 @@ impl<D: Database> Core<D> {
             }
         }
         let under_way =
-            self.asks.values().any(|(_, purpose, _)| matches!(purpose, Purpose::Bodies(of) if *of == root));
+            self.asks.values().any(|asked| matches!(asked.purpose, Purpose::Bodies(of) if of == root));
         let is_complete = incomplete.missing().is_empty();
         if is_complete {
             if let Some(incomplete) = self.waiting.incomplete.remove(&root) {

@@ -42,9 +42,12 @@ impl<D: Database> Core<D> {
     ) -> Result<(SignedBlock, Vec<crate::types::transaction::Tx>), Trouble> {
         let epoch = self.chain.config().params.epoch_of(slot);
         let reveal = self.vault.randao(key, epoch, self.chain.domain(DomainType::Randao, epoch))?;
-        let base_fee = self.chain.state(&self.chain.head()).map_or(0, |state| state.next_base_fee);
-        let offered = self.mempool.best(base_fee).map(|tx| tx.as_ref().clone());
-        let proposal = self.chain.propose(slot, reveal, self.graffiti, offered)?;
+        let parent = self.chain.parent_for(slot)?;
+        let base_fee = self.chain.state(&parent).map_or(0, |state| state.next_base_fee);
+        // what was in a block that is passed over has left the pool, and comes before what is there
+        let undone = self.txs_between(&parent, &self.chain.head());
+        let waiting = self.mempool.best(base_fee).map(|tx| tx.as_ref().clone());
+        let proposal = self.chain.propose(slot, reveal, self.graffiti, undone.into_iter().chain(waiting))?;
         let domain = self.chain.domain(DomainType::Proposer, epoch);
         let signature = self.vault.block(key, &proposal.header, domain)?;
         let header = SignedHeader { header: proposal.header, signature };

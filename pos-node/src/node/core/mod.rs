@@ -1,9 +1,10 @@
 //! The node without sockets and threads: messages, time and requests go in, what is to be done comes out. The same
 //! machine runs in the daemon and, many times over on a virtual clock, in the simulator.
 //!
-//! `blocks` brings blocks with everything they need into the chain, `gossip` takes what is gossiped, `serve`
+//! `ask` asks peers, `blocks` brings blocks with everything they need into the chain, `gossip` takes what is gossiped, `serve`
 //! answers peers, `duty` does what validators must, `txs` keeps the pool of transactions in step with the head.
 
+mod ask;
 mod blocks;
 mod duty;
 mod gossip;
@@ -11,7 +12,8 @@ mod serve;
 mod txs;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
+    mem,
     sync::Arc,
     time::Duration,
 };
@@ -21,9 +23,12 @@ use shared_vendor::{
     machine::{Machine, Tick},
 };
 
-use self::{blocks::Waiting, serve::Served};
+use self::{ask::Asked, blocks::Waiting, serve::Served};
 use crate::{
-    consensus::chain::{Chain, ChainError, Event},
+    consensus::{
+        chain::{Chain, ChainError, Event},
+        finality::Due,
+    },
     mempool::{Limits, Mempool},
     network::{
         gossip::{Verdict, slot_start_ms},
@@ -53,14 +58,8 @@ use crate::{
     },
 };
 
-/// Requests that are not answered by then have failed.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Statuses are exchanged again after this long.
 const STATUS_EVERY: Duration = Duration::from_secs(30);
-/// Requests that a peer's quota does not allow yet are tried again after this long.
-const HOLD: Duration = Duration::from_millis(100);
-/// Requests under way to one peer.
-const MAX_ASKED: usize = 64;
 const BASIS_POINTS: u64 = 10_000;
 
 /// Number of a gossiped message or of a peer's request, by which the transport finds it again.
@@ -215,15 +214,6 @@ pub enum Failure {
     Signing(#[from] SignError),
 }
 
-/// What a request was for.
-#[derive(Debug, Clone)]
-enum Purpose {
-    Status,
-    Lookup(Root),
-    Batch(Slot),
-    Bodies(Root),
-}
-
 /// What a node is made of.
 pub struct Parts<D> {
     /// The chain.
@@ -273,9 +263,11 @@ pub struct Core<D: Database> {
     waiting: Waiting,
     /// Votes that came up to half a second early, with what the transport needs to hear.
     early: Vec<(Peer, Handle, SingleAttestation)>,
+    /// Checkpoints to sign when nothing is more urgent.
+    to_sign: Vec<Due>,
     /// Finality votes on what is not final here.
     early_finality: Vec<SignedFinalityVote>,
-    asks: BTreeMap<u64, (Peer, Purpose, Time)>,
+    asks: BTreeMap<u64, Asked>,
     next_ask: u64,
     next_status: Time,
     /// The last slot whose start was seen, and whether its votes are done.
@@ -329,6 +321,7 @@ impl<D: Database> Core<D> {
             lookups: Lookups::default(),
             waiting: Waiting::default(),
             early: Vec::new(),
+            to_sign: Vec::new(),
             early_finality: Vec::new(),
             asks: BTreeMap::new(),
             next_ask: 0,
@@ -438,8 +431,8 @@ impl<D: Database> Core<D> {
                 self.vote(now, slot, out);
             }
         }
-        let late: Vec<u64> =
-            self.asks.iter().filter(|(_, (.., until))| *until <= now).map(|(ask, _)| *ask).collect();
+        let is_late = |asked: &Asked| asked.until().is_some_and(|until| until <= now);
+        let late: Vec<u64> = self.asks.iter().filter(|(_, of)| is_late(of)).map(|(ask, _)| *ask).collect();
         for ask in late {
             self.on_answer(now, ask, None, out);
         }
@@ -468,7 +461,7 @@ impl<D: Database> Core<D> {
         }
         self.spare_database();
         self.waiting.forget_before(slot);
-        for (peer, handle, vote) in std::mem::take(&mut self.early) {
+        for (peer, handle, vote) in mem::take(&mut self.early) {
             self.on_vote(now, peer, handle, &vote, out);
         }
         for (block, txs, peer) in self.waiting.take_future(slot) {
@@ -504,7 +497,7 @@ impl<D: Database> Core<D> {
                     self.seen.prune(checkpoint.epoch, slot);
                     self.waiting.forget_orphans_before(slot);
                     self.unserved = self.serve_states.then_some(*checkpoint);
-                    for vote in std::mem::take(&mut self.early_finality) {
+                    for vote in mem::take(&mut self.early_finality) {
                         self.take_finality_vote(&vote);
                     }
                 }
@@ -519,7 +512,7 @@ impl<D: Database> Core<D> {
                 Event::FinalityOffence(evidence) => {
                     out.push(Effect::Publish(Arc::new(Gossip::FinalitySlashing(evidence.clone()))));
                 }
-                Event::SignFinality(due) => self.sign_finality(due, out),
+                Event::SignFinality(due) => self.to_sign.push(due.clone()),
                 _ => {}
             }
             out.push(Effect::Chain(Box::new(event)));
@@ -538,28 +531,11 @@ impl<D: Database> Core<D> {
         self.asking.forget(peer);
         self.held.retain(|(of, ..)| *of != peer);
         let asked: Vec<u64> =
-            self.asks.iter().filter(|(_, (of, ..))| *of == peer).map(|(ask, _)| *ask).collect();
+            self.asks.iter().filter(|(_, asked)| asked.peer == peer).map(|(ask, _)| *ask).collect();
         for ask in asked {
             self.on_answer(now, ask, None, out);
         }
         self.range_step(now, range::Input::Gone(peer), out);
-    }
-
-    fn ask_status(&mut self, now: Time, peer: Peer, out: &mut Vec<Effect>) {
-        let status = Request::Status(Box::new(self.status()));
-        self.ask(now, peer, Purpose::Status, status, out);
-    }
-
-    fn ask(&mut self, now: Time, peer: Peer, purpose: Purpose, request: Request, out: &mut Vec<Effect>) {
-        let ask = self.next_ask;
-        self.next_ask = self.next_ask.wrapping_add(1);
-        self.asks.insert(ask, (peer, purpose, now.after(PATIENCE)));
-        let asked = self.asks.values().filter(|(of, ..)| *of == peer).count();
-        if asked > MAX_ASKED {
-            self.on_answer(now, ask, None, out);
-        } else {
-            out.push(Effect::Ask { peer, ask, request });
-        }
     }
 
     /// A peer told its status. Peers of other chains are sent away.
@@ -600,28 +576,6 @@ impl<D: Database> Core<D> {
         }
     }
 
-    fn on_answer(&mut self, now: Time, ask: u64, answer: Option<Answer>, out: &mut Vec<Effect>) {
-        let Some((peer, purpose, _)) = self.asks.remove(&ask) else { return };
-        if answer.is_none() && self.peers.contains_key(&peer) {
-            out.push(Effect::Fault(peer, Fault::Timeout));
-        }
-        match (purpose, answer) {
-            (Purpose::Status, Some(Answer::Status(status))) => self.on_status(now, peer, &status, out),
-            (Purpose::Status, _) => {}
-            (Purpose::Lookup(root), answer) => self.on_found(now, peer, root, answer, out),
-            (Purpose::Bodies(root), answer) => self.on_bodies(now, peer, root, answer, out),
-            (Purpose::Batch(batch), answer) => {
-                let blocks = match answer {
-                    Some(Answer::Blocks(blocks)) => Some(blocks),
-                    _ => None,
-                };
-                let cut = blocks.as_ref().is_some_and(|blocks| self.may_be_cut(blocks));
-                let blocks = blocks.map(|blocks| blocks.into_iter().map(item).collect());
-                self.range_step(now, range::Input::Blocks { batch, peer, blocks, cut }, out);
-            }
-        }
-    }
-
     /// Feeds range sync and does what it wants, until it wants nothing more.
     fn range_step(&mut self, now: Time, input: range::Input<BlockChunk>, out: &mut Vec<Effect>) {
         let mut inputs = vec![input];
@@ -648,20 +602,6 @@ impl<D: Database> Core<D> {
         }
     }
 
-    /// Asks for batches as fast as the quotas of peers allow.
-    fn ask_held(&mut self, now: Time, out: &mut Vec<Effect>) {
-        for (peer, batch, request) in std::mem::take(&mut self.held) {
-            // asked and sent again in the same moment: a little less than the quota is safe
-            let paced = Time::from_nanos(now.as_nanos() / 4 * 3);
-            if self.asking.take(paced, peer, &request) {
-                self.ask(now, peer, Purpose::Batch(batch), request, out);
-            } else {
-                self.held.push_back((peer, batch, request));
-            }
-        }
-        self.held_until = (!self.held.is_empty()).then(|| now.after(HOLD));
-    }
-
     /// Whether the next block may have been left out of an answer because it would have been too long.
     fn may_be_cut(&self, blocks: &[BlockChunk]) -> bool {
         let most = usize::try_from(self.chain.config().params.max_block_tx_bytes).unwrap_or(usize::MAX);
@@ -671,16 +611,6 @@ impl<D: Database> Core<D> {
             bytes = bytes.saturating_add(encode(block).len());
             bytes > room
         })
-    }
-
-    /// Asks for blocks that are looked for.
-    fn look(&mut self, now: Time, out: &mut Vec<Effect>) {
-        let peers: BTreeSet<Peer> = self.peers.keys().copied().collect();
-        for (peer, root) in self.lookups.due(now, &peers) {
-            if let Some(roots) = crate::types::primitives::List::new(vec![root]) {
-                self.ask(now, peer, Purpose::Lookup(root), Request::BlocksByRoot(roots), out);
-            }
-        }
     }
 }
 
@@ -720,6 +650,9 @@ impl<D: Database> Machine for Core<D> {
             Input::Answered { ask, answer } => self.on_answer(now, ask, answer, out),
         }
         self.chain_events(now, out);
+        for due in mem::take(&mut self.to_sign) {
+            self.sign_finality(&due, out);
+        }
         self.keep_state(out);
         self.look(now, out);
     }
@@ -732,13 +665,26 @@ impl<D: Database> Machine for Core<D> {
         let next_slot = self.slot.map_or(0, |slot| slot.saturating_add(1));
         let start = Some(self.time_of(slot_start_ms(config, next_slot)));
         let vote = self.slot.filter(|_| !self.voted).map(|slot| self.time_of(self.vote_time(slot)));
-        let answers = self.asks.values().map(|(.., until)| *until).min();
+        let answers = self.asks.values().filter_map(Asked::until).min();
         let status = (!self.peers.is_empty()).then_some(self.next_status);
         let held = self.held_until;
-        [start, vote, answers, status, held, self.batch_due, self.lookups.deadline(), self.range.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let half = slot_start_ms(config, self.chain.current_slot())
+            .saturating_add(config.params.slot_ms.div_ceil(2));
+        let fold = self.chain.has_to_fold().then(|| self.time_of(half));
+        [
+            start,
+            vote,
+            answers,
+            status,
+            held,
+            fold,
+            self.batch_due,
+            self.lookups.deadline(),
+            self.range.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
 

@@ -114,7 +114,7 @@ impl<D: Database> Core<D> {
     }
 
     /// Transactions of the blocks after `from` up to `to`.
-    fn txs_between(&self, from: &Root, to: &Root) -> Vec<Tx> {
+    pub(super) fn txs_between(&self, from: &Root, to: &Root) -> Vec<Tx> {
         let mut found = Vec::new();
         for root in self.chain.fork_choice().tree().path(from, to) {
             if let Ok(Some(stored)) = self.chain.db().block(&root) {
@@ -124,12 +124,13 @@ impl<D: Database> Core<D> {
         found
     }
 
-    /// A transaction by id, from the pool or the head's chain.
+    /// A transaction by id, from the pool or the head's chain since the final block: older ones travel with their blocks.
     pub(super) fn known_tx(&self, id: &Root) -> Option<Tx> {
         if let Some(tx) = self.mempool.get(id) {
             return Some(tx.as_ref().clone());
         }
-        let place = self.chain.db().tx_place(id).ok().flatten()?;
+        let since = self.chain.config().params.start_slot(self.chain.finalized().epoch);
+        let place = self.chain.db().tx_place(id, since).ok().flatten()?;
         let stored = self.chain.db().block(&place.block).ok().flatten()?;
         stored.txs.get(place.index).cloned()
     }

@@ -55,7 +55,7 @@ fn blocks_and_transactions_are_found_on_the_heads_chain_only() {
     let (other, two) = add(&mut db, 1, 2, false);
     assert_eq!(db.block(&first).expect("works"), Some(one.clone()));
     assert_eq!(db.canonical(1).expect("works"), Some(first));
-    let place = |db: &SqliteDatabase, stored: &StoredBlock| db.tx_place(&stored.txs[0].id()).expect("works");
+    let place = |db: &SqliteDatabase, stored: &StoredBlock| place(db, stored, 0);
     assert_eq!(place(&db, &one), Some(TxPlace { block: first, slot: 1, index: 0 }));
     assert_eq!(place(&db, &two), None);
     db.commit(Batch { canonical: vec![(1, None), (1, Some(other))], ..Batch::default() }).expect("written");
@@ -67,6 +67,32 @@ fn blocks_and_transactions_are_found_on_the_heads_chain_only() {
     db.commit(Batch { forget: vec![first], ..Batch::default() }).expect("written");
     assert_eq!(db.roots_after(0).expect("works"), [other]);
     assert_eq!(db.block(&first).expect("works"), None);
+}
+
+fn place(db: &SqliteDatabase, stored: &StoredBlock, since: Slot) -> Option<TxPlace> {
+    db.tx_place(&stored.txs[0].id(), since).expect("works")
+}
+
+#[test]
+fn transactions_are_found_in_buckets_of_any_age_and_forgotten_with_their_bodies() {
+    for history in [History::Slots(100), History::Archive] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut db = open(&folder, history);
+        let slots = [3, 31, 32, 95, 96, 20_000];
+        let blocks: Vec<_> = slots.iter().map(|slot| (*slot, add(&mut db, *slot, 1, true))).collect();
+        for (slot, (root, block)) in &blocks {
+            let there = Some(TxPlace { block: *root, slot: *slot, index: 0 });
+            assert_eq!((place(&db, block, 0), place(&db, block, *slot)), (there, there));
+            assert_eq!(place(&db, block, slot + 1), None, "it is before that slot");
+        }
+        assert_eq!(place(&db, &stored(40, 1).1, 0), None);
+        db.commit(Batch { canonical: vec![(96, None)], ..Batch::default() }).expect("written");
+        assert_eq!(place(&db, &blocks[4].1.1, 0), None);
+        let (second, last) = (&blocks[1].1, &blocks[5].1);
+        db.commit(fold(last.0, b"key", None)).expect("written");
+        assert_eq!(place(&db, &second.1, 0).is_some(), history == History::Archive);
+        assert!(place(&db, &last.1, 0).is_some());
+    }
 }
 
 #[test]
@@ -138,8 +164,13 @@ fn a_database_of_the_first_version_is_brought_up_with_all_it_holds() {
     let old = old.expect("a database");
     let insert = "INSERT INTO block (root, slot, bytes) VALUES (?1, ?2, ?3)";
     old.execute(insert, params![root.0, number(3), encode(&block.block)]).expect("written");
+    old.execute("INSERT INTO canonical (slot, root) VALUES (?1, ?2)", params![number(3), root.0])
+        .expect("written");
+    let insert = "INSERT INTO tx_place (id8, slot, position) VALUES (?1, ?2, 0)";
+    old.execute(insert, params![id8(&block.txs[0].id()), number(3)]).expect("written");
     drop(old);
     let mut db = open(&folder, History::Slots(10));
+    assert_eq!(place(&db, &block, 0), Some(TxPlace { block: root, slot: 3, index: 0 }));
     assert_eq!(db.block(&root).expect("works").map(|found| found.block.clone()), Some(block.block.clone()));
     let row = CertificateRow { epoch: 1, ..CertificateRow::default() };
     db.commit(Batch { certificates: vec![row.clone()], ..Batch::default() }).expect("written");

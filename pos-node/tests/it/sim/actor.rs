@@ -125,8 +125,8 @@ impl Database for LazyDatabase {
         self.inner.canonical(slot)
     }
 
-    fn tx_place(&self, id: &Root) -> Result<Option<TxPlace>, StoreError> {
-        self.inner.tx_place(id)
+    fn tx_place(&self, id: &Root, since: Slot) -> Result<Option<TxPlace>, StoreError> {
+        self.inner.tx_place(id, since)
     }
 
     fn certificates(&self, from: Epoch, limit: u32) -> Result<Vec<CertificateRow>, StoreError> {
