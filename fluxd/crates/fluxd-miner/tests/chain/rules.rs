@@ -3,14 +3,20 @@
 
 use std::sync::Arc;
 
-use fluxd_chainstate::{AcceptError, ChainEvent, ConnectError, Invalid, Options};
+use fluxd_chainstate::{
+    AcceptError, ChainEvent, ConnectError, Invalid, Options, check_confirm, check_confirms,
+};
 use fluxd_consensus::check::{BlockError, CheckedBlock, HeaderError, PayoutError, TxError};
 use fluxd_fluxnode::{NodeError, Tier, collateral::CollateralError};
-use fluxd_miner::testing::{Key, Lab, collateral, confirm, outpoint, outputs, start};
+use fluxd_miner::testing::{Key, Lab, collateral, confirm, outpoint, outputs, params, start};
 use fluxd_pon::{PonError, pon_hash};
 use fluxd_primitives::{
-    Amount, Block, BlockHash, COIN, Hash256, OutPoint, Proof, Transaction, TxId, block::merkle_root,
-    transaction::shielded::SaplingSpend,
+    Amount, Block, BlockHash, COIN, Hash256, OutPoint, Proof, Transaction, TxId,
+    block::merkle_root,
+    transaction::{
+        fluxnode::{Confirm, FluxnodeTx},
+        shielded::SaplingSpend,
+    },
 };
 use tempfile::TempDir;
 
@@ -244,5 +250,38 @@ fn of_two_blocks_of_one_height_the_smaller_proof_of_node_hash_wins_whichever_cam
         assert_eq!(bench.lab.chain.index().leaves().len(), 2);
         // Both are forgotten by a chain state that never saw them.
         bench = Bench::new();
+    }
+}
+
+#[test]
+fn confirms_checked_together_fail_at_the_first_wrong_one_as_alone() {
+    let (node, params) = (Key::number(900), params());
+    let confirms = |spoilt: &[(usize, fn(&mut Confirm))]| -> Vec<Confirm> {
+        let number = |number: u32| outpoint(TxId([5; 32]), number);
+        let made = (0..20).map(|place| confirm(number(place), &node, true, "192.0.2.1", place));
+        let mut all: Vec<Confirm> = made
+            .filter_map(|tx| match *tx.fluxnode? {
+                FluxnodeTx::Confirm(confirm) => Some(confirm),
+                _ => None,
+            })
+            .collect();
+        for (place, spoil) in spoilt {
+            spoil(&mut all[*place]);
+        }
+        all
+    };
+    let of_node: fn(&mut Confirm) = |confirm| confirm.sig_time ^= 1;
+    let of_benchmark: fn(&mut Confirm) = |confirm| confirm.benchmark_signature.truncate(64);
+    for (spoilt, first) in [
+        (vec![], None),
+        (vec![(19, of_node)], Some((19, ConnectError::ConfirmSignature))),
+        (vec![(9, of_node), (7, of_benchmark)], Some((7, ConnectError::NodeSignature))),
+        (vec![(0, of_node), (0, of_benchmark)], Some((0, ConnectError::NodeSignature))),
+    ] {
+        let confirms = confirms(&spoilt);
+        let keyed: Vec<_> = confirms.iter().map(|confirm| (confirm, &node.public)).collect();
+        assert_eq!(check_confirms(&keyed, &params).err(), first);
+        let alone = confirms.iter().map(|confirm| check_confirm(confirm, &node.public, &params).err());
+        assert_eq!(alone.enumerate().find_map(|(place, error)| Some((place, error?))), first);
     }
 }
