@@ -62,7 +62,7 @@ impl World {
                 let mut server = start(folder.path(), &["--no-p2p-discovery"]);
                 let p2p = logged(&mut server, "p2p");
                 let (id, address) = p2p.rsplit_once('@').unwrap();
-                ways[1].push(format!("{id}@{}", narrow_line(address.parse().unwrap())));
+                ways[1].push(format!("{id}@{}", narrow_line(address.parse().unwrap(), usize::MAX)));
                 ways[0].push(p2p);
                 folders.push(folder);
                 servers.push(server);

@@ -84,28 +84,33 @@ pub(crate) fn stored(dir: &Path) -> (u64, String) {
     (number, stats["tip"]["hash"].to_string())
 }
 
-/// A listener on loopback that passes every connection on to `server`, back to the client at about 180 kB a second.
-pub(crate) fn narrow_line(server: SocketAddr) -> SocketAddr {
+/// A listener on loopback that passes every connection on to `server`, back to the client at about 180 kB a second and
+/// not much more than `most` bytes: what comes then is lost.
+pub(crate) fn narrow_line(server: SocketAddr, most: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let Ok(server) = TcpStream::connect(server) else { continue };
             let (Ok(from_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { continue };
-            std::thread::spawn(move || pass(from_client, to_server, Duration::ZERO));
-            std::thread::spawn(move || pass(server, client, Duration::from_millis(10)));
+            std::thread::spawn(move || pass(from_client, to_server, Duration::ZERO, usize::MAX));
+            std::thread::spawn(move || pass(server, client, Duration::from_millis(10), most));
         }
     });
     address
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, pause: Duration) {
-    let mut piece = [0; 1800];
+fn pass(mut from: TcpStream, mut to: TcpStream, pause: Duration, most: usize) {
+    let (mut piece, mut passed) = ([0; 1800], 0);
     while let Ok(length @ 1..) = from.read(&mut piece) {
+        if passed >= most {
+            continue;
+        }
         std::thread::sleep(pause);
         if to.write_all(&piece[..length]).is_err() {
             break;
         }
+        passed += length;
     }
     let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
 }
