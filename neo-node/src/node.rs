@@ -1,12 +1,13 @@
 //! Wiring: opens the ledger, binds the sockets, starts the tasks, and carries values between the state machines, the
 //! sockets, the ledger and RPC. No rules and no parsing.
 //!
-//! Four tasks: `chain` adds blocks, one after the other; `network` talks with peers; `consensus` runs when the node has a
+//! Four tasks and one that gathers announcements: `chain` adds blocks, one after the other; `network` talks with peers; `consensus` runs when the node has a
 //! validator's key; `rpc` serves. They hear of each other through channels only.
 
 mod chain;
 mod consensus;
 mod network;
+mod news;
 mod report;
 mod serve;
 
@@ -56,7 +57,9 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>, ledger: Arc<Ledg
     let (pool_events, _) = broadcast::channel(SUBSCRIBER_QUEUE);
     let (executed, _) = broadcast::channel(SUBSCRIBER_QUEUE);
     let (orders_sender, orders) = mpsc::channel(NEWS_QUEUE);
-    let admission = admission(&ledger, pool_events.clone(), orders_sender.clone());
+    let news = Arc::new(news::News::default());
+    let admission = admission(&ledger, pool_events.clone(), Arc::clone(&news));
+    news::spawn(&ctx, news, orders_sender.clone());
     let (blocks_sender, blocks) = mpsc::channel(BLOCK_QUEUE);
     let (network_view, network_shown) = watch::channel(Network::default());
     let validated = Arc::new(AtomicU32::new(0));
@@ -142,12 +145,11 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>, ledger: Arc<Ledg
 fn admission(
     ledger: &Arc<Ledger>,
     subscribers: broadcast::Sender<PoolEvent>,
-    network: mpsc::Sender<network::Order>,
+    news: Arc<news::News>,
 ) -> Arc<Admission> {
     let listener = move |event: &PoolEvent| {
         if let PoolEvent::Added(tx) | PoolEvent::Rebroadcast(tx) = event {
-            // When the network is busy the peers hear of it from others, or when it is announced again.
-            let _ = network.try_send(network::Order::Announce(Arc::clone(tx)));
+            news.add(Arc::clone(tx));
         }
         let _ = subscribers.send(event.clone());
     };

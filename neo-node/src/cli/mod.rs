@@ -3,6 +3,7 @@
 mod export;
 mod import;
 mod vm;
+mod wallet;
 
 use std::sync::Arc;
 
@@ -86,6 +87,7 @@ impl Daemon for NeoNode {
             Command::Import(options) => import::run(&options, loaded),
             Command::Export(options) => export::run(&options, loaded),
             Command::Vm(command) => vm::run(&command, loaded),
+            Command::Wallet(command) => wallet::run(&command, loaded),
         }
     }
 
@@ -166,4 +168,7 @@ pub enum Command {
     /// Run scripts in the virtual machine, without a chain
     #[command(subcommand)]
     Vm(vm::Command),
+    /// Make NEP-6 wallets from words, and list them
+    #[command(subcommand)]
+    Wallet(wallet::Command),
 }

@@ -64,8 +64,8 @@ const NEAR: u32 = 2;
 
 /// What other tasks want of the network.
 pub(super) enum Order {
-    /// A transaction has come into the pool: tell the peers.
-    Announce(Arc<Transaction>),
+    /// Transactions have come into the pool: tell the peers.
+    Announce(Vec<Arc<Transaction>>),
     /// Send a payload of ours to everybody.
     Send(Box<Extensible>),
     /// Tell everybody of the transactions of a proposal.
@@ -402,9 +402,11 @@ impl Node {
 
     fn on_order(&mut self, order: Order) {
         match order {
-            Order::Announce(tx) => {
-                self.inventory(inventory::Input::Arrived(tx.hash()));
-                self.announce(&Announcement::Transaction(tx));
+            Order::Announce(transactions) => {
+                for tx in transactions {
+                    self.inventory(inventory::Input::Arrived(tx.hash()));
+                    self.announce(&Announcement::Transaction(tx));
+                }
             }
             Order::Send(payload) => {
                 self.extensibles.insert((*payload).clone());

@@ -13,6 +13,7 @@ use neo_crypto::{
     secp256r1::{PrivateKey, PublicKey},
     wif,
 };
+use neo_wallet::Mnemonic;
 use serde_json::Value;
 use shared_vendor::{
     hex,
@@ -44,7 +45,7 @@ pub(crate) fn claim(file: &File<'_>) -> Option<Claim> {
     } else if has("header_unsigned") {
         Claim::Run(block_header)
     } else if has("mnemonic") {
-        Claim::NotRun("wallets from BIP-39 word lists are not built yet")
+        Claim::Run(mnemonics)
     } else {
         return None;
     })
@@ -125,6 +126,17 @@ fn keys(file: &File<'_>, cases: &mut Cases) {
             same("verified", &public.verify(&message, &signature), &true)?;
         }
         Ok(())
+    });
+}
+
+fn mnemonics(file: &File<'_>, cases: &mut Cases) {
+    each(file, cases, |case| {
+        let (entropy, words) = (bytes(case, "entropy")?, text(case, "mnemonic")?);
+        let made = Mnemonic::from_entropy(&entropy).map_err(|err| err.to_string())?;
+        same("words", &made.words().as_str(), &words)?;
+        let read = Mnemonic::parse(words).map_err(|err| err.to_string())?;
+        same("entropy", &*read.entropy(), &entropy)?;
+        same("seed", &hex::encode(read.seed(text(case, "passphrase")?)).as_str(), &text(case, "seed")?)
     });
 }
 

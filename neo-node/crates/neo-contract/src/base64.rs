@@ -24,39 +24,51 @@ pub fn encode(data: &[u8]) -> String {
 /// number of other characters must be a multiple of four, and bits that no byte uses are ignored.
 #[must_use]
 pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let symbols: Vec<u8> =
-        text.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).collect();
-    if !symbols.len().is_multiple_of(4) {
-        return None;
-    }
-    let padding = symbols.iter().rev().take_while(|symbol| **symbol == b'=').count();
-    let payload = symbols.get(..symbols.len().checked_sub(padding)?)?;
-    if padding > 2 {
-        return None;
-    }
-    let mut out = Vec::with_capacity(payload.len());
-    for chunk in payload.chunks(4) {
-        let mut bits = 0u32;
-        for at in 0..4 {
-            bits = (bits << 6) | chunk.get(at).map_or(Some(0), |symbol| value(*symbol))?;
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut group, mut symbols, mut padding) = (0_u32, 0_usize, 0_usize);
+    for byte in text.bytes() {
+        match VALUES[usize::from(byte)] {
+            BLANK => {}
+            PAD => padding = padding.saturating_add(1),
+            NONE => return None,
+            _ if padding > 0 => return None,
+            value => {
+                group = (group << 6) | u32::from(value);
+                symbols = symbols.wrapping_add(1);
+                if symbols.is_multiple_of(4) {
+                    let [_, bytes @ ..] = group.to_be_bytes();
+                    out.extend_from_slice(&bytes);
+                }
+            }
         }
-        let [_, bytes @ ..] = bits.to_be_bytes();
-        out.extend(bytes.iter().take(chunk.len().saturating_sub(1)));
     }
+    if padding > 2 || !symbols.wrapping_add(padding).is_multiple_of(4) {
+        return None;
+    }
+    let [_, first, second, _] = (group << (6 * padding)).to_be_bytes();
+    out.extend([first, second].into_iter().take(3 - padding).filter(|_| padding > 0));
     Some(out)
 }
 
-fn value(symbol: u8) -> Option<u32> {
-    let value = match symbol {
-        b'A'..=b'Z' => symbol - b'A',
-        b'a'..=b'z' => symbol - b'a' + 26,
-        b'0'..=b'9' => symbol - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    };
-    Some(value.into())
-}
+const BLANK: u8 = 0xfd;
+const PAD: u8 = 0xfe;
+const NONE: u8 = 0xff;
+
+/// What each byte stands for.
+const VALUES: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let mut at = 0;
+    while at < ALPHABET.len() {
+        values[ALPHABET[at] as usize] = at as u8;
+        at += 1;
+    }
+    values[b' ' as usize] = BLANK;
+    values[b'\t' as usize] = BLANK;
+    values[b'\r' as usize] = BLANK;
+    values[b'\n' as usize] = BLANK;
+    values[b'=' as usize] = PAD;
+    values
+};
 
 #[cfg(test)]
 mod tests {

@@ -18,17 +18,26 @@ use std::{
 };
 
 use p256::{
-    AffinePoint, Sec1Point,
+    AffinePoint, FieldBytes, Scalar, Sec1Point,
     ecdsa::{
         Signature, SigningKey, VerifyingKey,
         signature::{Signer, hazmat::PrehashVerifier},
     },
-    elliptic_curve::sec1::{FromSec1Point, ToSec1Point},
+    elliptic_curve::{
+        PrimeField,
+        sec1::{FromSec1Point, ToSec1Point},
+    },
 };
 use zeroize::Zeroizing;
 
 use self::table::Table;
 use crate::hash::sha256;
+
+/// n, the order of the curve, big-endian.
+pub const ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
+    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
 
 /// A private key: a number from 1 to the order of the curve less one. Wiped when dropped.
 #[derive(Clone)]
@@ -45,6 +54,15 @@ impl PrivateKey {
     #[must_use]
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.0.to_bytes().into())
+    }
+
+    /// The key that is greater by a big-endian number, modulo the order of the curve. `None` for zero, and when the number is not below
+    /// the order.
+    #[must_use]
+    pub fn plus(&self, number: &[u8; 32]) -> Option<Self> {
+        let number = Option::<Scalar>::from(Scalar::from_repr(FieldBytes::from(*number)))?;
+        let sum = Zeroizing::new(<[u8; 32]>::from((**self.0.as_nonzero_scalar() + number).to_repr()));
+        Self::from_bytes(&sum)
     }
 
     /// The public key.

@@ -1,5 +1,6 @@
-//! The way into the memory pool: a transaction is verified, taken, and announced. Many threads may submit at once; what
-//! needs no state is checked outside of the pool's lock. Mirrors `Blockchain.OnNewTransaction` and `TransactionRouter.cs`.
+//! The way into the memory pool: a transaction is verified, taken, and announced. Many threads may submit at once; they verify
+//! without the pool's lock, under which only what the others in the pool decide is checked again. Mirrors
+//! `Blockchain.OnNewTransaction` and `TransactionRouter.cs`.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -8,14 +9,17 @@ use neo_contract::engine::EngineError;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
-    Ledger,
+    Ledger, LedgerView,
     execute::Executed,
-    mempool::{Mempool, PoolError, PoolEvent},
-    verify::{self, VerifyError},
+    mempool::{Mempool, Others, PoolError, PoolEvent},
+    verify::{self, Passed, VerifyError},
 };
 
 /// Told of each change of the pool, in order.
 pub type Listener = Box<dyn Fn(&PoolEvent) + Send + Sync>;
+
+/// What the pool says of a transaction before it is verified.
+type Surveyed = Result<Others, PoolError<VerifyError>>;
 
 /// How long a caller that must not wait waits for the pool.
 const SHORT: Duration = Duration::from_micros(500);
@@ -47,11 +51,9 @@ impl Admission {
     /// # Errors
     /// It is invalid, known, in conflict with others, or pays too little for a full pool.
     pub fn submit(&self, tx: Arc<Transaction>) -> Result<(), PoolError<VerifyError>> {
-        if self.get(&tx.hash()).is_some() {
-            return Err(PoolError::AlreadyInPool);
-        }
-        verify::check_stateless(self.ledger.settings(), &tx).map_err(PoolError::Invalid)?;
-        self.add(tx, self.lock())
+        let surveyed = self.lock().survey(&tx);
+        let passed = self.judge(&tx, surveyed)?;
+        self.take(tx, &passed, self.lock())
     }
 
     /// The same for callers that must not wait. `None`: nothing was done, because to verify the transaction may take
@@ -60,30 +62,49 @@ impl Admission {
         if !verify::is_quick(tx) {
             return None;
         }
-        if self.pool.try_lock_for(SHORT)?.get(&tx.hash()).is_some() {
-            return Some(Err(PoolError::AlreadyInPool));
-        }
-        if let Err(err) = verify::check_stateless(self.ledger.settings(), tx) {
-            return Some(Err(PoolError::Invalid(err)));
-        }
+        let surveyed = self.pool.try_lock_for(SHORT)?.survey(tx);
+        let passed = match self.judge(tx, surveyed) {
+            Ok(passed) => passed,
+            Err(err) => return Some(Err(err)),
+        };
         let pool = self.pool.try_lock_for(SHORT)?;
-        Some(self.add(tx.clone(), pool))
+        Some(self.take(tx.clone(), &passed, pool))
     }
 
-    fn add(
+    /// Verifies a transaction without the pool's lock, in the order of the reference. What the pool has said of it counts when it is
+    /// known to be well formed.
+    fn judge(&self, tx: &Arc<Transaction>, surveyed: Surveyed) -> Result<Passed, PoolError<VerifyError>> {
+        if matches!(surveyed, Err(PoolError::AlreadyInPool)) {
+            return Err(PoolError::AlreadyInPool);
+        }
+        let settings = self.ledger.settings();
+        let view = self.view().map_err(PoolError::Invalid)?;
+        verify::check_new(settings, &view, tx).map_err(PoolError::Invalid)?;
+        verify::check_stateless(settings, tx).map_err(PoolError::Invalid)?;
+        verify::verify_stateful(settings, &view, tx, surveyed?).map_err(PoolError::Invalid)
+    }
+
+    fn view(&self) -> Result<LedgerView<'_>, VerifyError> {
+        self.ledger.view().map_err(|err| EngineError::Store(err.into()).into())
+    }
+
+    /// Takes a transaction that was verified a moment ago. When a block has come meanwhile it is verified again.
+    fn take(
         &self,
         tx: Arc<Transaction>,
+        passed: &Passed,
         mut pool: MutexGuard<'_, Mempool>,
     ) -> Result<(), PoolError<VerifyError>> {
         let mut events = Vec::new();
-        let view =
-            self.ledger.view().map_err(|err| PoolError::Invalid(EngineError::Store(err.into()).into()))?;
+        let is_current = pool.height() == passed.height();
         let judge = |tx: &Arc<Transaction>, others| {
-            verify::verify_in_block(self.ledger.settings(), &view, tx, others)
+            if is_current {
+                return passed.beside(others);
+            }
+            verify::verify_in_block(self.ledger.settings(), &self.view()?, tx, others).map(drop)
         };
         let result = pool.add(tx, judge, &mut events);
         self.tell(&events);
-        drop(pool);
         result
     }
 
@@ -117,7 +138,7 @@ impl Admission {
     ) -> usize {
         let Ok(view) = self.ledger.view() else { return 0 };
         let judge = |tx: &Arc<Transaction>, others| {
-            verify::verify_in_block(self.ledger.settings(), &view, tx, others)
+            verify::verify_in_block(self.ledger.settings(), &view, tx, others).map(drop)
         };
         pool.reverify(count, judge, go_on, events)
     }
@@ -155,3 +176,6 @@ impl Admission {
         events.iter().for_each(|event| (self.listener)(event));
     }
 }
+
+#[cfg(test)]
+mod tests;

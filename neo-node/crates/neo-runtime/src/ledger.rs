@@ -24,7 +24,7 @@ use crate::{
     mempool::Others,
     state_root::{Trie, TrieError},
     verify::{self, VerifyError},
-    view::{HistoricView, LedgerView},
+    view::{HistoricView, HotRows, LedgerView},
 };
 
 /// What a ledger keeps and checks beyond what it must.
@@ -219,6 +219,8 @@ struct Shown {
     root: UInt256,
     /// Changes that are not written yet.
     waiting: Arc<WriteSet>,
+    /// Rows of the state with these changes.
+    hot: Arc<HotRows>,
 }
 
 /// The chain and the state after its last block.
@@ -246,7 +248,8 @@ impl Ledger {
         let identity = [&settings.network.to_le_bytes()[..], &first.header.hash().0].concat();
         let is_new = check_identity(&database, &identity, options.history)?;
         let trie = Trie::new(UInt256::ZERO, commit::Nodes::new(database.clone(), options.history));
-        let shown = Shown { header: first.header.clone(), root: UInt256::ZERO, waiting: Arc::default() };
+        let (header, root) = (first.header.clone(), UInt256::ZERO);
+        let shown = Shown { header, root, waiting: Arc::default(), hot: Arc::default() };
         let (shown, roots) = (RwLock::new(shown), Mutex::new(Roots::new(trie, options.history)));
         let ledger = Self { settings, options, database, shown, roots };
         if is_new {
@@ -273,7 +276,7 @@ impl Ledger {
         let nodes = commit::Nodes::new(self.database.clone(), self.options.history);
         *self.lock_roots() = Roots::new(Trie::new(root, nodes), self.options.history);
         let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
-        *shown = Shown { header, root, waiting: Arc::default() };
+        *shown = Shown { header, root, waiting: Arc::default(), hot: Arc::default() };
         Ok(())
     }
 
@@ -314,7 +317,7 @@ impl Ledger {
     pub fn view(&self) -> Result<LedgerView<'_>, StoreError> {
         let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
         let tables = self.database.view()?.with(shown.waiting.clone());
-        Ok(LedgerView { tables, history: self.options.history })
+        Ok(LedgerView { tables, hot: shown.hot.clone(), history: self.options.history })
     }
 
     /// The state after the block of an earlier height.
@@ -434,6 +437,7 @@ impl Ledger {
             // copied only when a reader still looks at it
             Arc::make_mut(&mut shown.waiting).absorb(changes);
             (shown.header, shown.root) = (executed.block.header.clone(), root);
+            shown.hot = Arc::default();
             shown.waiting.clone()
         };
         if waiting.bytes() >= self.options.write_buffer {

@@ -195,6 +195,31 @@ impl Mempool {
         self.len() < self.capacity || self.lowest().is_some_and(|lowest| *lowest <= order(tx))
     }
 
+    /// Height of the last block that the pool has heard of.
+    #[must_use]
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// What a transaction that could be taken now must be valid beside.
+    ///
+    /// # Errors
+    /// Those of [`Self::add`] that do not depend on the validity of the transaction.
+    pub fn survey<E>(&self, tx: &Transaction) -> Result<Others, PoolError<E>> {
+        self.room(tx).map(|driven_out| self.others(tx, &driven_out))
+    }
+
+    /// Which others leave when the transaction comes.
+    fn room<E>(&self, tx: &Transaction) -> Result<Vec<UInt256>, PoolError<E>> {
+        if self.verified.items.contains_key(&tx.hash()) || self.unverified.items.contains_key(&tx.hash()) {
+            return Err(PoolError::AlreadyInPool);
+        }
+        if !self.has_room_for(tx) {
+            return Err(PoolError::CapacityReached);
+        }
+        self.conflicts(tx).ok_or(PoolError::Conflict)
+    }
+
     /// Takes a transaction, if `verify` finds it valid beside what the pool holds.
     ///
     /// # Errors
@@ -205,13 +230,7 @@ impl Mempool {
         verify: impl FnOnce(&Arc<Transaction>, Others) -> Result<(), E>,
         events: &mut Vec<PoolEvent>,
     ) -> Result<(), PoolError<E>> {
-        if self.get(&tx.hash()).is_some() {
-            return Err(PoolError::AlreadyInPool);
-        }
-        if !self.has_room_for(&tx) {
-            return Err(PoolError::CapacityReached);
-        }
-        let driven_out = self.conflicts(&tx).ok_or(PoolError::Conflict)?;
+        let driven_out = self.room(&tx)?;
         verify(&tx, self.others(&tx, &driven_out)).map_err(PoolError::Invalid)?;
         self.accept(Item::new(Arc::clone(&tx), self.height));
         for hash in driven_out {

@@ -11,7 +11,9 @@ use neo_contract::{
     native::ledger,
 };
 
-pub use transaction::{check_stateless, is_quick, verify, verify_in_block, verify_stateful};
+pub use transaction::{
+    Passed, check_new, check_stateless, is_quick, verify, verify_in_block, verify_stateful,
+};
 pub use witness::{MAX_VERIFICATION_GAS, Signed, verify_witness};
 
 /// Why a transaction, header or payload is not valid: one variant for each rule.

@@ -1,7 +1,13 @@
-//! NEP-6 wallets: the JSON model, its checks, and unlocking of keys. Mirrors `Wallets/NEP6` of the C# reference.
+//! NEP-6 wallets: the JSON model, its checks, and unlocking of keys. Mirrors `Wallets/NEP6` of the C# reference. Keys may come from
+//! words that people keep (`mnemonic.rs`, `derivation.rs`).
 //!
 //! Not here: files, passwords from people, transactions.
 
+mod derivation;
+mod mnemonic;
+
+pub use derivation::{DerivationError, ExtendedKey, FIRST_ACCOUNT, HARDENED, Key, KeyPath};
+pub use mnemonic::{Mnemonic, MnemonicError};
 use neo_base::{
     UInt160,
     account::{AddressError, from_address, parse_multisig_script, script_hash, signature_script, to_address},
@@ -131,6 +137,18 @@ pub struct ContractParameter {
 }
 
 impl Wallet {
+    /// A wallet without accounts, whose passwords are stretched as NEP-2 says.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            name: None,
+            version: "1.0".to_owned(),
+            scrypt: Scrypt { n: 16384, r: 8, p: 8 },
+            accounts: Vec::new(),
+            extra: serde_json::Value::Null,
+        }
+    }
+
     /// Reads and checks a wallet of a network with this address version.
     ///
     /// # Errors
@@ -164,7 +182,7 @@ impl Wallet {
         self.accounts.iter().find(|account| account.is_default).or_else(|| self.accounts.first())
     }
 
-    /// Adds an account of one key, encrypted under the password.
+    /// Adds an account of one key, encrypted under the password. The first account of a wallet is its default.
     ///
     /// # Errors
     /// The scrypt parameters of the wallet are out of range.
@@ -186,7 +204,7 @@ impl Wallet {
         self.accounts.push(Account {
             address,
             label: None,
-            is_default: false,
+            is_default: self.accounts.is_empty(),
             lock: false,
             key: Some(encrypted),
             contract: Some(AccountContract {
@@ -197,6 +215,22 @@ impl Wallet {
             extra: serde_json::Value::Null,
         });
         Ok(self.accounts.last().expect("an account was just added"))
+    }
+
+    /// Adds an account of one key, unless the wallet has it.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_new(
+        &mut self,
+        key: &PrivateKey,
+        password: &[u8],
+        address_version: u8,
+    ) -> Result<(), WalletError> {
+        if self.account(&address_of(&key.public_key(), address_version)).is_none() {
+            self.add(key, password, address_version)?;
+        }
+        Ok(())
     }
 
     /// Decrypts the key of an account of this wallet.
@@ -223,6 +257,12 @@ impl Wallet {
             }
         };
         if own { Ok(key) } else { Err(WalletError::ForeignKey(address())) }
+    }
+}
+
+impl Default for Wallet {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -281,9 +321,7 @@ mod tests {
     const VERSION: u8 = 0x35;
 
     fn wallet() -> Wallet {
-        let scrypt = Scrypt { n: 2, r: 1, p: 1 };
-        let extra = serde_json::Value::Null;
-        Wallet { name: None, version: "1.0".to_owned(), scrypt, accounts: Vec::new(), extra }
+        Wallet { scrypt: Scrypt { n: 2, r: 1, p: 1 }, ..Wallet::new() }
     }
 
     #[test]

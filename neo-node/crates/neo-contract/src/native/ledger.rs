@@ -148,7 +148,25 @@ fn record_height(fields: &[StackItem]) -> Read<u32> {
 /// # Errors
 /// The store fails.
 pub fn has_transaction<S: Store + ?Sized>(store: &S, hash: &UInt256) -> Read<bool> {
-    Ok(rows::list(store, &key(TRANSACTION, &[&hash.0]))?.is_some_and(|fields| fields.len() >= 3))
+    Ok(record(store, hash)? == Some(Record::Transaction))
+}
+
+/// What the chain has under the hash of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Record {
+    /// The transaction.
+    Transaction,
+    /// Only that others exclude it; see [`is_excluded`].
+    Excluded,
+}
+
+/// What the chain has under a hash.
+///
+/// # Errors
+/// The store fails.
+pub fn record<S: Store + ?Sized>(store: &S, hash: &UInt256) -> Read<Option<Record>> {
+    let fields = rows::list(store, &key(TRANSACTION, &[&hash.0]))?;
+    Ok(fields.map(|fields| if fields.len() >= 3 { Record::Transaction } else { Record::Excluded }))
 }
 
 /// True when a transaction on the chain, of one of these signers, excludes this hash.

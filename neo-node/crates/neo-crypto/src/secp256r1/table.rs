@@ -9,13 +9,13 @@ use p256::{
     elliptic_curve::{PrimeField, ops::Reduce},
 };
 
-use super::field::Field;
+use super::{ORDER, field::Field};
 
-/// Bits of a digit of scalars that multiply a key: 53 KB a table.
-const KEY_BITS: usize = 5;
+/// Bits of a digit of scalars that multiply a key: 152 KB a table.
+const KEY_BITS: usize = 7;
 
-/// Bits of a digit of scalars that multiply the generator: 151 KB.
-const GENERATOR_BITS: usize = 7;
+/// Bits of a digit of scalars that multiply the generator: 270 KB.
+const GENERATOR_BITS: usize = 8;
 
 static GENERATOR: LazyLock<Table> = LazyLock::new(|| {
     let point = p256::AffinePoint::GENERATOR;
@@ -24,12 +24,6 @@ static GENERATOR: LazyLock<Table> = LazyLock::new(|| {
     uncompressed.copy_from_slice(encoded.as_bytes());
     Table::of(&uncompressed, GENERATOR_BITS).expect("the generator is a point")
 });
-
-/// n, the order of the curve.
-const ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
-    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
-];
 
 /// A point other than infinity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

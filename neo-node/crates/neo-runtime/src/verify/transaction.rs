@@ -12,7 +12,9 @@ use neo_contract::{
     Hardfork, ProtocolSettings,
     engine::{EngineError, Store},
     native::{
-        ContractId, hash_of, ledger, neo, oracle, policy,
+        ContractId, hash_of,
+        ledger::{self, Record},
+        neo, oracle, policy,
         role::{self, Role},
         rows, token,
     },
@@ -76,10 +78,38 @@ pub fn verify<S: Store>(
 ) -> Result<()> {
     check_new(settings, store, transaction)?;
     check_stateless(settings, transaction)?;
-    verify_stateful(settings, store, transaction, others)
+    verify_stateful(settings, store, transaction, others).map(drop)
 }
 
-/// Checks a transaction of a block whose bytes have been checked by [`check_stateless`].
+/// A valid transaction: what of the verdict depends on the others of the pool, so that a change of these alone needs no second look at
+/// the rest.
+#[derive(Debug)]
+pub struct Passed {
+    height: u32,
+    balance: Int,
+    fees: i128,
+}
+
+impl Passed {
+    /// Height of the state that has judged.
+    #[must_use]
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The verdict beside other transactions than before.
+    ///
+    /// # Errors
+    /// The sender cannot pay for all, or the oracle request is answered.
+    pub fn beside(&self, others: Others) -> Result<()> {
+        if self.balance < Int::from(self.fees.saturating_add(others.sender_fees.into())) {
+            return Err(VerifyError::InsufficientFunds);
+        }
+        if others.oracle_answered { Err(VerifyError::OracleAnswered) } else { Ok(()) }
+    }
+}
+
+/// Checks a transaction whose bytes have been checked by [`check_stateless`]: alone, in the pool, or in a block.
 ///
 /// # Errors
 /// See [`VerifyError`].
@@ -88,15 +118,20 @@ pub fn verify_in_block<S: Store>(
     store: &S,
     transaction: &Arc<Transaction>,
     others: Others,
-) -> Result<()> {
+) -> Result<Passed> {
     check_new(settings, store, transaction)?;
     verify_stateful(settings, store, transaction, others)
 }
 
-/// Neither the transaction is on the chain, nor one of its signers' that excludes it.
-fn check_new<S: Store>(settings: &ProtocolSettings, store: &S, transaction: &Transaction) -> Result<()> {
-    if ledger::has_transaction(store, &transaction.hash())? {
-        return Err(VerifyError::AlreadyExists);
+/// Checks that neither the transaction is on the chain, nor one of its signers' that excludes it.
+///
+/// # Errors
+/// See [`VerifyError`].
+pub fn check_new<S: Store>(settings: &ProtocolSettings, store: &S, transaction: &Transaction) -> Result<()> {
+    match ledger::record(store, &transaction.hash())? {
+        None => return Ok(()),
+        Some(Record::Transaction) => return Err(VerifyError::AlreadyExists),
+        Some(Record::Excluded) => {}
     }
     let signers: Vec<_> = transaction.body().signers.iter().map(|signer| signer.account).collect();
     let traceable = policy::max_traceable_blocks(store, settings)?;
@@ -115,7 +150,7 @@ pub fn verify_stateful<S: Store>(
     store: &S,
     transaction: &Arc<Transaction>,
     others: Others,
-) -> Result<()> {
+) -> Result<Passed> {
     let body = transaction.body();
     let height = ledger::current_index(store)?;
     let until = body.valid_until_block;
@@ -130,7 +165,12 @@ pub fn verify_stateful<S: Store>(
             return Err(VerifyError::Blocked(signer.account));
         }
     }
-    check_balance(store, transaction, others)?;
+    let passed = Passed {
+        height,
+        balance: token::gas_balance(store, &body.sender())?,
+        fees: i128::from(body.system_fee).saturating_add(body.network_fee.into()),
+    };
+    passed.beside(others)?;
     let mut attributes = 0_i64;
     for attribute in &body.attributes {
         check_attribute(settings, store, transaction, attribute, height)?;
@@ -140,21 +180,8 @@ pub fn verify_stateful<S: Store>(
     let bytes = size.saturating_mul(policy::fee_per_byte(store)?);
     let left = body.network_fee.saturating_sub(bytes).saturating_sub(attributes);
     let left = u64::try_from(left).map_err(|_| VerifyError::NetworkFee)?;
-    check_witnesses(settings, store, transaction, left.min(MAX_VERIFICATION_GAS), height)
-}
-
-fn check_balance<S: Store>(store: &S, transaction: &Transaction, others: Others) -> Result<()> {
-    let body = transaction.body();
-    let fees = i128::from(body.system_fee)
-        .saturating_add(body.network_fee.into())
-        .saturating_add(others.sender_fees.into());
-    if token::gas_balance(store, &body.sender())? < Int::from(fees) {
-        return Err(VerifyError::InsufficientFunds);
-    }
-    if others.oracle_answered {
-        return Err(VerifyError::OracleAnswered);
-    }
-    Ok(())
+    check_witnesses(settings, store, transaction, left.min(MAX_VERIFICATION_GAS), height)?;
+    Ok(passed)
 }
 
 fn attribute_fee<S: Store>(store: &S, transaction: &Transaction, attribute: &Attribute) -> Result<i64> {
