@@ -25,12 +25,13 @@ use shared_vendor::{
 };
 
 const NODES: u8 = 10;
-/// Four honest nodes of five hold hardly more than a quorum: they agree, but need not go on while the fifth lies.
+/// Four honest nodes of five hold hardly more than a quorum: a poll has 15 of its 20 votes from them four times of five,
+/// and twenty such polls in a row take 395 on average, where nine honest of ten need 23.
 const FEW: u8 = 5;
 const BLOCKS: u64 = 4;
 const WEIGHT: u64 = 1_000;
-/// Virtual time in which all must agree.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Virtual time in which all must agree: ten nodes, or five.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(120), Duration::from_secs(900)];
 
 /// Blocks that hold nothing but their author's number of the block.
 #[derive(Debug, Default)]
@@ -349,6 +350,7 @@ fn assert_agreement(seed: u64, chains: &[Vec<Id>]) {
 
 fn run(nodes: u8, seed: u64, loss: f64) -> Sim<Actor> {
     let count = usize::from(nodes);
+    let patience = PATIENCE[usize::from(nodes == FEW)];
     let weather = Weather { latency: Duration::from_millis(20)..Duration::from_millis(120), loss };
     let liar = usize::try_from(seed).unwrap() % count;
     let actors = (0..nodes).map(|index| {
@@ -382,12 +384,12 @@ fn run(nodes: u8, seed: u64, loss: f64) -> Sim<Actor> {
     let now = sim.now();
     sim.restart(victim, honest([u8::try_from(victim).unwrap(), nodes], seed ^ 1, back, now));
     connect(&mut sim, victim, nodes);
-    let end = now.after(PATIENCE);
+    let end = now.after(patience);
     let decided = sim.run_while(end, |sim| !is_quiet(sim));
     let tallest = (0..count).filter_map(|index| accepted(&sim, index)).map(<[Id]>::len).max();
     sim.input((liar + 2) % count, Input::Build);
     let goal = tallest.unwrap_or_default();
-    let end = sim.now().after(PATIENCE);
+    let end = sim.now().after(patience);
     let went_on = sim.run_while(end, |sim| {
         !(0..count).filter_map(|index| accepted(sim, index)).all(|chain| chain.len() > goal)
     });
@@ -397,7 +399,7 @@ fn run(nodes: u8, seed: u64, loss: f64) -> Sim<Actor> {
     assert_agreement(seed, &chains);
     let heights: Vec<_> = chains.iter().map(Vec::len).collect();
     assert!(
-        nodes == FEW || decided && went_on && goal > 2,
+        decided && went_on && goal > 1,
         "seed {seed}: {decided} {went_on} {heights:?} at {:?}",
         sim.now()
     );
@@ -411,14 +413,10 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 }
 
 #[test]
-fn five_nodes_agree_with_one_crash_and_one_equivocator() {
-    let mut blocks = 0;
-    for seed in seeds(200) {
-        let sim = run(FEW, seed, 0.0);
-        blocks +=
-            (0..usize::from(FEW)).filter_map(|index| accepted(&sim, index)).map(<[Id]>::len).max().unwrap();
+fn five_nodes_agree_and_go_on_with_one_crash_and_one_equivocator() {
+    for seed in seeds(40) {
+        run(FEW, seed, 0.0);
     }
-    assert!(blocks > 2 * seeds(200).count(), "blocks are accepted all the same: {blocks}");
 }
 
 #[test]

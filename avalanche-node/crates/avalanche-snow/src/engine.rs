@@ -4,6 +4,7 @@
 
 pub mod ancestors;
 pub mod bootstrap;
+pub mod dead;
 pub mod getter;
 pub mod jobs;
 pub mod machine;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use avalanche_ids::{Id, NodeId};
 
-use super::{ancestors::Ancestors, jobs::Jobs, poll::Polls};
+use super::{ancestors::Ancestors, dead::Dead, jobs::Jobs, poll::Polls};
 use crate::{
     chain::{Block, Chain, Fault, State, Unverified},
     consensus::{Decision, Flavor, Params, ParamsError, Topological, instance::Rule},
@@ -59,6 +59,7 @@ pub struct Snowman {
     /// Blocks that wait for their parents.
     pending: HashMap<Id, Block>,
     unverified: Ancestors,
+    dead: Dead,
     /// Last accepted blocks of others.
     frontiers: BTreeMap<NodeId, (Id, u64)>,
     jobs: Jobs<Job>,
@@ -86,6 +87,7 @@ impl Snowman {
             requested: HashMap::new(),
             pending: HashMap::new(),
             unverified: Ancestors::default(),
+            dead: Dead::default(),
             frontiers: BTreeMap::new(),
             jobs: Jobs::default(),
             work: Vec::new(),
@@ -323,6 +325,7 @@ impl Snowman {
             self.issue(block, false, chain, out)?;
             match self.find(id, chain) {
                 Some(parent) => block = parent,
+                None if self.dead.has(id) => return self.abandon(id, chain, out),
                 None => {
                     self.request(node, id, out);
                     return Ok(());
@@ -330,6 +333,9 @@ impl Snowman {
             }
         }
         self.forget_request(id);
+        if self.is_decided(&block) && chain.accepted_at(block.height) != Some(id) {
+            self.dead.add(id);
+        }
         if self.pending.contains_key(&id) { Ok(()) } else { self.abandon(id, chain, out) }
     }
 
@@ -342,6 +348,7 @@ impl Snowman {
     ) -> Result<(), Fault> {
         match self.find(id, chain) {
             Some(block) => self.issue_from(node, block, chain, out),
+            None if self.dead.has(id) => Ok(()),
             None => {
                 self.request(node, id, out);
                 Ok(())
@@ -426,6 +433,9 @@ impl Snowman {
                 Work::Run(Job::Issue { block, .. }, true) => {
                     self.pending.remove(&block.id);
                     self.work.push(Work::Resolve(block.id, true));
+                    if self.dead.has(block.parent) {
+                        self.dead.add(block.id);
+                    }
                     self.mark_unverified(block);
                 }
                 Work::Run(Job::Vote { node, request, options }, _) => {
@@ -547,6 +557,7 @@ impl Snowman {
             }
             Decision::Reject(id) => {
                 self.unverified.remove_descendants(id);
+                self.dead.add(id);
                 chain.reject(id)
             }
         }
