@@ -7,7 +7,7 @@ mod platform;
 
 use avalanche_ids::{Id, ShortId};
 use avalanche_vm::{
-    avax::{BaseTx, TransferableInput, TransferableOutput, UtxoId},
+    avax::{BaseTx, ExportTx, ImportTx, TransferableInput, TransferableOutput, UtxoId},
     secp256k1fx::{self, OutputOwners},
 };
 use serde_json::{Map, Value, json};
@@ -88,6 +88,16 @@ impl<'a> Objects<'a> {
             ("inputs", self.inputs(&base.ins)),
             ("memo", hex(&base.memo)),
         ])
+    }
+
+    fn import<Out: Part, In: Part>(self, tx: &ImportTx<Out, In>) -> Map<String, Value> {
+        let source = ("sourceChain", text(&tx.source_chain));
+        with(self.base(&tx.base), [source, ("importedInputs", self.inputs(&tx.imported_inputs))])
+    }
+
+    fn export<Out: Part, In: Part>(self, tx: &ExportTx<Out, In>) -> Map<String, Value> {
+        let destination = ("destinationChain", text(&tx.destination_chain));
+        with(self.base(&tx.base), [destination, ("exportedOutputs", self.outputs(&tx.exported_outputs))])
     }
 }
 

@@ -9,6 +9,8 @@ use avalanche_db::DbError;
 use avalanche_ids::{Id, NodeId};
 use shared_vendor::clock::Wall;
 
+use crate::shared_memory::SharedMemoryError;
+
 /// A block as consensus sees it: a value, cheap to clone, of any status. Its bytes are well formed; nothing else is
 /// known of it before [`ChainVm::verify`].
 #[derive(Clone)]
@@ -158,6 +160,15 @@ impl VmError {
     #[must_use]
     pub const fn is_fatal(&self) -> bool {
         matches!(self, Self::Store(_) | Self::Internal(_))
+    }
+}
+
+impl From<SharedMemoryError> for VmError {
+    fn from(error: SharedMemoryError) -> Self {
+        match error {
+            SharedMemoryError::Store(error) => Self::Store(error),
+            other => Self::Internal(other.to_string()),
+        }
     }
 }
 

@@ -14,11 +14,11 @@ use avalanche_vm::{
         AppError, AppMessage, Block as ChainBlock, BlockContext, ChainVm, Notify, Phase, ValidatorState,
         VmError, Wanted,
     },
-    shared_memory::{AtomicRequests, SharedMemory, SharedMemoryError},
+    shared_memory::{AtomicRequests, SharedMemory},
     tx_gossip::{self, TxGossip},
 };
 use parking_lot::Mutex;
-use shared_vendor::clock::Wall;
+use shared_vendor::{clock::Wall, log::Chain};
 
 use crate::{
     block::{Block, StandardBlock},
@@ -233,7 +233,7 @@ impl Avm {
         }
         let issued = self.verify_tx(&core, &tx, now).and_then(|()| Ok(core.mempool.add(Arc::clone(&tx))?));
         if let Err(error) = issued {
-            core.mempool.mark_dropped(tx.id, chain_of(&error));
+            core.mempool.mark_dropped(tx.id, Chain(&error).to_string());
             return Err(error);
         }
         core.gossip.add(tx.id);
@@ -321,18 +321,6 @@ impl Avm {
     }
 }
 
-/// All causes of an error in one line.
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 fn to_chain(parsed: Arc<ParsedBlock>) -> ChainBlock {
     let StandardBlock { parent_id, height, time, .. } = parsed.block;
     let timestamp = i64::try_from(time).unwrap_or(i64::MAX);
@@ -418,7 +406,7 @@ impl ChainVm for Avm {
             }
             Err(error) => {
                 if let BlockError::Tx(tx, cause) = &error {
-                    core.mempool.mark_dropped(*tx, chain_of(cause));
+                    core.mempool.mark_dropped(*tx, Chain(cause).to_string());
                 }
                 Err(error.into())
             }
@@ -432,10 +420,7 @@ impl ChainVm for Avm {
         if parsed.block.parent_id != core.state.last_accepted() {
             return Err(VmError::Internal(format!("parent of {id} is not the last accepted block")));
         }
-        let beside = self.memory.apply(&requests).map_err(|error| match error {
-            SharedMemoryError::Store(error) => VmError::Store(error),
-            other => VmError::Internal(chain_of(&other)),
-        })?;
+        let beside = self.memory.apply(&requests)?;
         let accepted = Accepted { id, height: parsed.block.height, bytes: &parsed.bytes };
         Ok(core.state.commit(&diff, &accepted, beside)?)
     }
@@ -483,7 +468,7 @@ impl ChainVm for Avm {
                     Ok(effects) => effects,
                     Err(ExecError::Store(error)) => return Err(error.into()),
                     Err(error) => {
-                        dropped.push((tx.id, chain_of(&error)));
+                        dropped.push((tx.id, Chain(&error).to_string()));
                         continue;
                     }
                 };

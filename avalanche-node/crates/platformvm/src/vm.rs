@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use avalanche_db::{Batch, Database};
+use avalanche_db::Database;
 use avalanche_ids::{Id, NodeId};
 use avalanche_utils::upgrade::Fork;
 use avalanche_vm::{
@@ -17,11 +17,11 @@ use avalanche_vm::{
         AppError, AppMessage, Block as ChainBlock, BlockContext, ChainVm, Notify, Phase, ValidatorSet,
         ValidatorState, VmError, Wanted,
     },
-    shared_memory::{AtomicRequests, SharedMemory, SharedMemoryError},
+    shared_memory::{AtomicRequests, SharedMemory},
     tx_gossip::{self, TxGossip},
 };
 use parking_lot::Mutex;
-use shared_vendor::clock::Wall;
+use shared_vendor::{clock::Wall, log::Chain};
 
 pub use self::verify::BlockError;
 use crate::{
@@ -241,7 +241,7 @@ impl PlatformVm {
         }
         let issued = self.verify_tx(&core, &tx, now).and_then(|()| Ok(core.mempool.add(Arc::clone(&tx))?));
         if let Err(error) = issued {
-            core.mempool.mark_dropped(tx.id, chain_of(&error));
+            core.mempool.mark_dropped(tx.id, Chain(&error).to_string());
             return Err(error);
         }
         core.gossip.add(tx.id);
@@ -314,18 +314,6 @@ impl PlatformVm {
         let parsed = Block::parse(&block.bytes).map_err(VmError::invalid)?;
         Ok(Arc::new(ParsedBlock::new(parsed, Arc::clone(&block.bytes))))
     }
-}
-
-/// All causes of an error in one line.
-fn chain_of(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn to_chain(parsed: Arc<ParsedBlock>, timestamp: u64) -> ChainBlock {
@@ -414,7 +402,7 @@ impl Core {
             )));
         }
         let set = self.state.set_at(subnet, height);
-        Ok(Arc::new(set.map_err(|error| VmError::Internal(chain_of(&error)))?))
+        Ok(Arc::new(set.map_err(|error| VmError::Internal(Chain(&error).to_string()))?))
     }
 
     fn accept_block(&mut self, memory: &SharedMemory, id: Id) -> Result<(), VmError> {
@@ -446,10 +434,10 @@ impl Core {
         let Outcome::Decision(diff) = outcome else { return Err(missing()) };
         let diff = Arc::try_unwrap(diff).unwrap_or_else(|shared| Diff::clone(&shared));
         let requests = parent.as_ref().map_or(&requests, |parent| &parent.requests);
-        let beside = apply_requests(memory, requests)?;
+        let beside = memory.apply(requests)?;
         self.state.commit(diff, &accepted, beside).map_err(|error| match error {
             OpenError::Store(error) => VmError::Store(error),
-            other => VmError::Internal(chain_of(&other)),
+            other => VmError::Internal(Chain(&other).to_string()),
         })?;
         self.last_accepted = id;
         if let Some(parent) = &parent {
@@ -458,13 +446,6 @@ impl Core {
         self.remember_accepted(common.height);
         Ok(())
     }
-}
-
-fn apply_requests(memory: &SharedMemory, requests: &AtomicRequests) -> Result<Batch, VmError> {
-    memory.apply(requests).map_err(|error| match error {
-        SharedMemoryError::Store(error) => VmError::Store(error),
-        other => VmError::Internal(chain_of(&other)),
-    })
 }
 
 impl ChainVm for PlatformVm {

@@ -134,20 +134,8 @@ impl Objects<'_> {
                 ],
             ),
             UnsignedTx::Operation(tx) => with(base, [("operations", self.list(&tx.ops, Self::operation))]),
-            UnsignedTx::Import(tx) => with(
-                base,
-                [
-                    ("sourceChain", text(&tx.source_chain)),
-                    ("importedInputs", self.inputs(&tx.imported_inputs)),
-                ],
-            ),
-            UnsignedTx::Export(tx) => with(
-                base,
-                [
-                    ("destinationChain", text(&tx.destination_chain)),
-                    ("exportedOutputs", self.outputs(&tx.exported_outputs)),
-                ],
-            ),
+            UnsignedTx::Import(tx) => self.import(tx),
+            UnsignedTx::Export(tx) => self.export(tx),
         })
     }
 

@@ -155,20 +155,8 @@ impl Objects<'_> {
             ),
             UnsignedTx::CreateChain(tx) => create_chain(base, tx),
             UnsignedTx::CreateSubnet(tx) => with(base, [("owner", self.owner(&tx.owner))]),
-            UnsignedTx::Import(tx) => with(
-                base,
-                [
-                    ("sourceChain", text(&tx.source_chain)),
-                    ("importedInputs", self.inputs(&tx.imported_inputs)),
-                ],
-            ),
-            UnsignedTx::Export(tx) => with(
-                base,
-                [
-                    ("destinationChain", text(&tx.destination_chain)),
-                    ("exportedOutputs", self.outputs(&tx.exported_outputs)),
-                ],
-            ),
+            UnsignedTx::Import(tx) => self.import(tx),
+            UnsignedTx::Export(tx) => self.export(tx),
             UnsignedTx::AdvanceTime(tx) => fields([("time", json!(tx.time))]),
             UnsignedTx::RewardValidator(tx) => fields([("txID", text(&tx.tx_id))]),
             UnsignedTx::RemoveSubnetValidator(tx) => with(

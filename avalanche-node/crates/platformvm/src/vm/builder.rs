@@ -8,9 +8,9 @@ use avalanche_vm::{
     chain::{Block as ChainBlock, BlockContext, VmError, Wanted},
     gas::Dimensions,
 };
-use shared_vendor::clock::Wall;
+use shared_vendor::{clock::Wall, log::Chain};
 
-use super::{Core, ParsedBlock, PlatformVm, chain_of, to_chain};
+use super::{Core, ParsedBlock, PlatformVm, to_chain};
 use crate::{
     block::{ApricotProposal, BanffProposal, BanffStandard, Block, Common},
     config::Config,
@@ -78,7 +78,7 @@ impl PlatformVm {
                     Ok(true) => {}
                     Ok(false) => break,
                     Err(error) => {
-                        dropped.push((tx, chain_of(&error)));
+                        dropped.push((tx, Chain(&error).to_string()));
                         continue;
                     }
                 }
@@ -92,7 +92,7 @@ impl PlatformVm {
                     Err(ExecError::Store(error)) => return Err(error.into()),
                     Err(error) => {
                         drop(child);
-                        dropped.push((tx, chain_of(&error)));
+                        dropped.push((tx, Chain(&error).to_string()));
                         continue;
                     }
                 };

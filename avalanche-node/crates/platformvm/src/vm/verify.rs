@@ -10,8 +10,9 @@ use avalanche_vm::{
     gas::Dimensions,
     shared_memory::AtomicRequests,
 };
+use shared_vendor::log::Chain;
 
-use super::{Core, Outcome, ParsedBlock, PlatformVm, Processing, chain_of};
+use super::{Core, Outcome, ParsedBlock, PlatformVm, Processing};
 use crate::{
     CHAIN_ID,
     block::Block,
@@ -116,7 +117,7 @@ impl PlatformVm {
             }
             Err(error) => {
                 if let BlockError::Exec(Some(tx), cause) = &error {
-                    core.mempool.mark_dropped(*tx, chain_of(cause));
+                    core.mempool.mark_dropped(*tx, Chain(cause).to_string());
                 }
                 Err(error.into())
             }
