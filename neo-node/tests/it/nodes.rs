@@ -60,7 +60,7 @@ pub(crate) fn call(address: SocketAddr, method: &str, params: &Value) -> Option<
 }
 
 /// Posts a body and says how long it is; status line and body of the answer.
-fn post(address: SocketAddr, body: &str, length: usize) -> Option<(String, String)> {
+pub(crate) fn post(address: SocketAddr, body: &str, length: usize) -> Option<(String, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
     let head = format!(
