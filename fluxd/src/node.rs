@@ -73,7 +73,7 @@ const FEES_FILE: &str = "fee_estimates.dat";
 /// Transactions that wait for their parents (`DEFAULT_MAX_ORPHAN_TRANSACTIONS`).
 const MAX_ORPHANS: usize = 100;
 const EVENT_QUEUE: usize = 1024;
-const JOB_QUEUE: usize = 256;
+const JOB_QUEUE: usize = 512;
 /// More than the blocks that one peer may ask for one by one.
 const REQUEST_QUEUE: usize = 160;
 /// Time between two attempts to dial somebody.

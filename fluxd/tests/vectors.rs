@@ -38,8 +38,14 @@ fn claim(file: &File<'_>) -> Option<Claim> {
         "core" => core(file, name),
         "zcash" => zcash(file, name),
         "rpc_golden" if rpc::is_computable(file) => Some(Claim::Run(rpc::golden)),
+        "rpc_golden" if name.starts_with("getfluxnodestatus") => {
+            Some(Claim::NotRun("the method belongs to the operation of a fluxnode, which is not built yet"))
+        }
+        "rpc_golden" if name.starts_with("getrawmempool") => Some(Claim::NotRun(
+            "an entry of the pool of mainnet; its fields are compared beside the C++ node",
+        )),
         "rpc_golden" => {
-            Some(Claim::NotRun("a reply about the state of mainnet, which this suite does not have"))
+            Some(Claim::NotRun("a reply about the state of mainnet; tests/it compares its fields"))
         }
         _ => None,
     }

@@ -455,7 +455,7 @@ impl Loop {
     }
 
     fn inventory(&mut self, key: PeerKey, items: &[Inventory]) {
-        let mut unknown = false;
+        let (mut unknown, mut last_known) = (false, None);
         {
             let Some(peer) = self.peers.all.get_mut(&key) else { return };
             let mut transactions = Vec::new();
@@ -475,7 +475,11 @@ impl Loop {
             for hash in items.iter().filter_map(Inventory::as_block) {
                 let known = chain.as_ref().is_some_and(|chain| chain.index().find(&hash).is_some());
                 unknown |= !known;
+                last_known = Some(hash).filter(|_| known).or(last_known);
             }
+        }
+        if let Some(hash) = last_known {
+            self.job(Job::Has(key, hash));
         }
         if unknown {
             self.step_headers(headers::Input::Announced(key));
@@ -572,7 +576,7 @@ impl Loop {
                 }
                 self.request(key, message);
             }
-            Outcome::Events(events, touched) => self.chain_changed(events, touched),
+            Outcome::Events(events, touched, syncing) => self.chain_changed(events, touched, syncing),
             Outcome::State(state) => self.state(state),
         }
     }
@@ -651,7 +655,7 @@ impl Loop {
         self.step_headers(headers::Input::NearPresent(near));
     }
 
-    fn chain_changed(&mut self, events: Vec<ChainEvent>, touched: Touched) {
+    fn chain_changed(&mut self, events: Vec<ChainEvent>, touched: Touched, syncing: bool) {
         let mut connected: Vec<&Arc<CheckedBlock>> = Vec::new();
         for event in &events {
             match event {
@@ -669,7 +673,7 @@ impl Loop {
         }
         self.reporter.changed(self.clock.now(), &events);
         if let Some(last) = connected.last() {
-            if !self.peers.state.syncing {
+            if !syncing {
                 self.announce(&connected);
             }
             if let Some(command) = &self.notify {
@@ -677,7 +681,6 @@ impl Loop {
             }
         }
         if let Some(sender) = &self.events {
-            let syncing = self.peers.state.syncing;
             let _ = sender.try_send(News::Chain(events, touched, syncing)); // a subscriber that does not keep up misses some
         }
     }

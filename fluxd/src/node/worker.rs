@@ -43,6 +43,8 @@ pub(super) enum Job {
     Gone(PeerKey),
     /// Missing blocks are asked for again.
     More,
+    /// A peer announced a block that is known.
+    Has(PeerKey, BlockHash),
     /// A request of a peer, to be answered once everything that it sent before is done; its number among the peer's jobs.
     Then(PeerKey, u64, Message),
 }
@@ -55,6 +57,7 @@ impl Job {
             | Self::CompactHeaders(peer, ..)
             | Self::Block(peer, ..)
             | Self::Tx(peer, _)
+            | Self::Has(peer, _)
             | Self::Then(peer, ..) => Some(*peer),
             Self::Submit(..) | Self::Judge(..) | Self::Gone(_) | Self::More => None,
         }
@@ -79,8 +82,9 @@ pub(super) enum Outcome {
     Tx { peer: PeerKey, txid: TxId, verdict: Result<(), Reject> },
     /// Everything that this peer sent before its request is done.
     Then(PeerKey, u64, Message),
-    /// The chain has changed; which confirmed fluxnodes that touched, as they are now.
-    Events(Vec<ChainEvent>, Touched),
+    /// The chain has changed; which confirmed fluxnodes that touched, as they are now; whether it is still too far behind to
+    /// serve others.
+    Events(Vec<ChainEvent>, Touched, bool),
     /// Where the chain stands.
     State(State),
 }
@@ -212,6 +216,16 @@ impl Worker {
                 Ok(false)
             }
             Job::More => Ok(false),
+            Job::Has(peer, hash) => {
+                let chain = self.chain.read();
+                let index = chain.index();
+                let height = |id: BlockId| index.entry(id).height();
+                let known = self.last.get(&peer).map_or(0, |id| height(*id));
+                if let Some(id) = index.find(&hash).filter(|id| height(*id) > known) {
+                    self.last.insert(peer, id);
+                }
+                Ok(false)
+            }
             Job::Then(peer, number, message) => {
                 self.requests.push((peer, number, message));
                 Ok(false)
@@ -302,16 +316,17 @@ impl Worker {
     }
 
     /// The pool follows the chain, then the others hear of it.
-    fn changed(&self, events: Vec<ChainEvent>) {
+    fn changed(&mut self, events: Vec<ChainEvent>) {
         if events.is_empty() {
             return;
         }
+        let syncing = self.look_whether_syncing();
         let touched = {
             let chain = self.chain.read();
             self.mempool.lock().follow(&chain, &events, (self.now)(), self.in_step);
             touched(&events, chain.nodes())
         };
-        self.tell(Outcome::Events(events, touched));
+        self.tell(Outcome::Events(events, touched, syncing));
     }
 
     fn submit(&mut self, block: &Arc<CheckedBlock>) -> Result<Result<Submitted, AcceptError>, Report> {
@@ -354,7 +369,18 @@ impl Worker {
         }
     }
 
+    /// Whether the chain is too far behind to serve others; once in step, it never is again.
+    fn look_whether_syncing(&mut self) -> bool {
+        let chain = self.chain.read();
+        let tip = chain.index().entry(chain.index().tip());
+        let age = (self.now)().saturating_sub(i64::from(tip.time()));
+        let behind = tip.work() < chain.params().minimum_work || age > self.max_tip_age;
+        self.in_step |= !behind;
+        tip.height() > 0 && !self.in_step
+    }
+
     fn tell_state(&mut self) {
+        let syncing = self.look_whether_syncing();
         let chain = self.chain.read();
         let index = chain.index();
         let (tip, best) = (index.tip(), index.best_header());
@@ -374,9 +400,6 @@ impl Worker {
             let common = index.common_ancestor(*id, best).map_or(0, |id| index.entry(id).height());
             (common, index.entry(*id).height())
         };
-        let age = (self.now)().saturating_sub(i64::from(tip_entry.time()));
-        let behind = tip_entry.work() < chain.params().minimum_work || age > self.max_tip_age;
-        self.in_step |= !behind;
         let state = State {
             height: tip_entry.height(),
             tip: Some(tip_entry.hash()),
@@ -386,7 +409,7 @@ impl Worker {
             locator: index.locator(best_entry.prev().unwrap_or(best)),
             wanted,
             commons: self.last.iter().map(|(key, id)| (*key, common(id))).collect(),
-            syncing: tip_entry.height() > 0 && !self.in_step,
+            syncing,
             least_version: super::least_version(chain.params(), tip_entry.height()),
         };
         drop(chain);

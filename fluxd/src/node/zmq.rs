@@ -164,20 +164,26 @@ fn messages(
                     behind = behind.saturating_sub(1);
                     continue;
                 }
-                if syncing {
-                    continue;
-                }
-                out.extend(delta.take((block.hash(), *height), old).map(|body| (Topic::NodeListDelta, body)));
-                out.push((Topic::HashBlock, display(&block.hash())));
-                out.push((Topic::RawBlock, block.block().to_bytes()));
-                out.push((Topic::HashBlockHeight, place((block.hash(), *height))));
                 if let (Some(old), Some(fork)) = (old.take(), fork.take()) {
+                    delta.reorganized(old);
                     let new = place((block.hash(), *height));
                     out.push((Topic::ChainReorg, [place(old), new, place(fork)].concat()));
                 }
+                if syncing {
+                    continue;
+                }
+                out.extend(delta.take((block.hash(), *height)).map(|body| (Topic::NodeListDelta, body)));
+                out.push((Topic::HashBlock, display(&block.hash())));
+                out.push((Topic::RawBlock, block.block().to_bytes()));
+                out.push((Topic::HashBlockHeight, place((block.hash(), *height))));
             }
             ChainEvent::Rejected { .. } => {}
         }
+    }
+    // Blocks were taken back by order: the tip is where they began.
+    if let (Some(old), Some(fork)) = (old, fork) {
+        delta.reorganized(old);
+        out.push((Topic::ChainReorg, [place(old), place(fork), place(fork)].concat()));
     }
     out
 }

@@ -15,7 +15,10 @@ use shared_vendor::{
     testing::node::{TempDir, TestNode, run},
 };
 
-use crate::nodes::{BINARY, call, logged, ok, start, wait};
+use crate::{
+    golden,
+    nodes::{BINARY, call, logged, ok, start, wait},
+};
 
 /// Every upgrade is active from the first block on, proof of node from the twentieth, so that coins have owners.
 const NETWORK: [&str; 16] = [
@@ -217,6 +220,9 @@ fn two_nodes_with_fluxnodes_agree_on_everything_through_sync_split_and_reindex()
     let blocks: u32 = env::var("REGTEST_BLOCKS").ok().and_then(|text| text.parse().ok()).unwrap_or(260);
     let (first, second) = (Peer::new(), Peer::new());
     grow(&first, blocks);
+    let premine = first.ask("getblock", &json!(["1"]))["tx"][0].clone();
+    let miner = Address::PubkeyHash(Key::number(MINER_KEY).public.id()).encode(&AddressFormat::REGTEST);
+    golden::compare(&first.rpc, &json!({ "txid": premine, "index": 0 }), &miner);
     second.ask("addnode", &json!([first.p2p, "onetry"]));
     same("the chain of the other, from zero", &first, &second);
 
@@ -241,7 +247,8 @@ fn two_nodes_with_fluxnodes_agree_on_everything_through_sync_split_and_reindex()
     for peer in [&first, &second] {
         peer.ask("invalidateblock", &json!([fork]));
     }
-    assert_eq!(second.height(), blocks);
+    same("the branch that was left", &first, &second);
+    assert_eq!(second.height(), blocks + DEEPEST);
     for peer in [&first, &second] {
         peer.ask("reconsiderblock", &json!([fork]));
     }

@@ -55,6 +55,8 @@ fn changes(event: &ChainEvent) -> Option<&Undo> {
 pub(super) struct NodeListDelta {
     /// Where the last message ended; the first block is told of by no message.
     from: Option<(BlockHash, u32)>,
+    /// The tip of the branch that was left since.
+    old: Option<(BlockHash, u32)>,
     /// Before the first change, and after the last.
     nodes: BTreeMap<OutPoint, (Option<Node>, Option<Node>)>,
 }
@@ -68,8 +70,14 @@ impl NodeListDelta {
         }
     }
 
-    /// The message for a new best block; `old` is the tip that it replaced on another branch.
-    pub(super) fn take(&mut self, to: (BlockHash, u32), old: Option<(BlockHash, u32)>) -> Option<Vec<u8>> {
+    /// The chain left this tip for another branch.
+    pub(super) fn reorganized(&mut self, old: (BlockHash, u32)) {
+        self.old = Some(old);
+    }
+
+    /// The message for a new best block.
+    pub(super) fn take(&mut self, to: (BlockHash, u32)) -> Option<Vec<u8>> {
+        let old = self.old.take();
         let nodes = std::mem::take(&mut self.nodes);
         let from = self.from.replace(to)?;
         let mut writer = Writer::new();
