@@ -214,7 +214,7 @@ impl Generator {
     #[target_feature(enable = "avx512f")]
     fn pick(table: &[Words], place: __m512i) -> (Field, Field) {
         let row = |place: u64| load(&table[usize::try_from(place).unwrap_or_default() % WIDE_MULTIPLES]);
-        let [x0, x1, x2, x3, y0, y1, y2, y3] = transpose(store(place).map(|place| row(place)));
+        let [x0, x1, x2, x3, y0, y1, y2, y3] = transpose(store(place).map(row));
         (Field::from_words([x0, x1, x2, x3]), Field::from_words([y0, y1, y2, y3]))
     }
 }
