@@ -11,10 +11,10 @@ use avm::{
     txs::{NamedTx, UnsignedTx, parse},
 };
 use serde_json::{Value, json};
-use shared_vendor::rpc::{Error, Methods, ParamDoc, Params, Spec};
+use shared_vendor::rpc::{Error, Methods, ParamDoc};
 
 use crate::{
-    Context,
+    Context, Row, add_all,
     args::{Args, doc},
     blocks, failure,
     format::{number, unpacked},
@@ -38,10 +38,8 @@ const BALANCE: &[ParamDoc] = &[
 const BALANCES: &[ParamDoc] =
     &[doc("address", "owner"), doc("includePartial", "with what is locked or has several owners")];
 
-type Method = fn(&Context, &Args<'_>) -> Result<Value, Error>;
-
 pub(crate) fn add(methods: &mut Methods<Context>) {
-    let table: [(&'static str, &'static str, &'static [ParamDoc], Method); 11] = [
+    let table: [Row; 11] = [
         ("avm.getBlock", "a block", blocks::BY_ID, block),
         ("avm.getBlockByHeight", "the accepted block at a height", blocks::BY_HEIGHT, block_by_height),
         ("avm.getHeight", "height of the last accepted block", NONE, height),
@@ -54,11 +52,7 @@ pub(crate) fn add(methods: &mut Methods<Context>) {
         ("avm.getAllBalances", "what an address owns", BALANCES, all_balances),
         ("avm.getTxFee", "fees", NONE, tx_fee),
     ];
-    for (name, help, docs, run) in table {
-        methods.add_blocking(Spec::open(name, help, docs), move |context: &Context, params: &Params| {
-            run(context, &Args::new(params, docs))
-        });
-    }
+    add_all(methods, table);
 }
 
 fn err(err: impl std::fmt::Display) -> Error {

@@ -37,9 +37,10 @@ use shared_vendor::{
     clock::{Clock, Wall},
     http::{self, Guard},
     metrics::Registry,
-    rpc::{Dialect, Error, Limits, Methods, Server, Service},
+    rpc::{Dialect, Error, Limits, Methods, ParamDoc, Params, Server, Service, Spec},
 };
 
+use self::args::Args;
 pub use self::{admin::Operator, aliases::Aliases, health::Checks, metrics::ChainAtWork};
 
 /// A connected peer, as `info.peers` tells it.
@@ -218,6 +219,36 @@ pub fn methods(operator: Option<&Arc<dyn Operator>>) -> Methods<Context> {
         admin::add(&mut methods, operator);
     }
     methods
+}
+
+/// A method: its name, what it is for, its arguments, and what it does.
+type Row = (&'static str, &'static str, &'static [ParamDoc], fn(&Context, &Args<'_>) -> Result<Value, Error>);
+
+/// Methods that read a row or two: to go to another thread and back would take longer than what they do.
+const QUICK: [&str; 10] = [
+    "getBlock",
+    "getBlockByHeight",
+    "getFeeConfig",
+    "getFeeState",
+    "getHeight",
+    "getTimestamp",
+    "getTx",
+    "getTxStatus",
+    "getValidatorFeeConfig",
+    "getValidatorFeeState",
+];
+
+/// Adds methods that read the machines or hand them something; on the blocking pool but for the quick ones.
+fn add_all(methods: &mut Methods<Context>, table: impl IntoIterator<Item = Row>) {
+    for (name, help, docs, run) in table {
+        let spec = Spec::open(name, help, docs);
+        let call = move |context: &Context, params: &Params| run(context, &Args::new(params, docs));
+        if name.split_once('.').is_some_and(|(_, name)| QUICK.contains(&name)) {
+            methods.add(spec, call);
+        } else {
+            methods.add_blocking(spec, call);
+        }
+    }
 }
 
 /// Makes servers that are alike but for their methods.

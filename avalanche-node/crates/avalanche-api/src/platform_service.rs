@@ -13,10 +13,10 @@ use platformvm::{
     txs::{NamedTx, UnsignedTx, parse},
 };
 use serde_json::{Value, json};
-use shared_vendor::rpc::{Error, Methods, ParamDoc, Params, Spec};
+use shared_vendor::rpc::{Error, Methods, ParamDoc};
 
 use crate::{
-    Context,
+    Context, Row, add_all,
     args::{Args, doc, malformed},
     balances, blocks, failure,
     format::{number, plain_hex, time, unpacked},
@@ -45,10 +45,8 @@ const STAKE: &[ParamDoc] = &[
     doc("encoding", "hex or hexnc"),
 ];
 
-type Method = fn(&Context, &Args<'_>) -> Result<Value, Error>;
-
 pub(crate) fn add(methods: &mut Methods<Context>) {
-    let table: [(&'static str, &'static str, &'static [ParamDoc], Method); 31] = [
+    let table: [Row; 31] = [
         ("platform.getHeight", "height of the last accepted block", NONE, height),
         ("platform.getProposedHeight", "P-chain height that new blocks state", NONE, proposed_height),
         ("platform.getBalance", "what addresses own", balances::DOCS, balances::balance),
@@ -81,11 +79,7 @@ pub(crate) fn add(methods: &mut Methods<Context>) {
         ("platform.getValidatorFeeConfig", "the fee of L1 validators", NONE, validator_fee_config),
         ("platform.getValidatorFeeState", "the price of an L1 validator's second", NONE, validator_fee_state),
     ];
-    for (name, help, docs, run) in table {
-        methods.add_blocking(Spec::open(name, help, docs), move |context: &Context, params: &Params| {
-            run(context, &Args::new(params, docs))
-        });
-    }
+    add_all(methods, table);
 }
 
 fn err(err: impl std::fmt::Display) -> Error {
