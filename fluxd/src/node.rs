@@ -383,6 +383,7 @@ impl Wiring {
             version: VERSION_NUMBER,
             services: self.services,
             mining_script: mining_script.map(|address| fluxd_script::instruction::pay_to(&address)),
+            template: Mutex::default(),
             block_limits: block_limits(&ctx.config),
             expiry_delta: ctx.config.expiry_delta,
             relay_fee: RELAY_FEE,

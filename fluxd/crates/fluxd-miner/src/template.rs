@@ -97,7 +97,7 @@ pub enum TemplateError {
     #[error(transparent)]
     Chain(#[from] ChainError),
     /// The block would break a rule.
-    #[error("CreateNewBlock(): TestBlockValidity failed: {0}")]
+    #[error("CreateNewBlock(): TestBlockValidity failed: {}", .0.reason())]
     Invalid(Invalid),
 }
 

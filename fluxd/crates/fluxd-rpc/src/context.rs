@@ -116,6 +116,19 @@ pub struct Submitted {
     pub rejected: Option<Invalid>,
 }
 
+/// A template for miners, which is handed out again while nothing has changed.
+#[derive(Debug, Clone)]
+pub struct KeptTemplate {
+    /// The block that it builds on.
+    pub tip: BlockHash,
+    /// The count of changes of the pool when it was made.
+    pub updates: u64,
+    /// When it was made, seconds since 1970.
+    pub made: i64,
+    /// The template.
+    pub template: fluxd_miner::Template,
+}
+
 /// What all methods share.
 pub struct Context {
     /// The chain state; locked before the pool.
@@ -140,6 +153,8 @@ pub struct Context {
     pub services: u64,
     /// Whom mined blocks pay.
     pub mining_script: Option<Script>,
+    /// The template that was made last; locked after the pool.
+    pub template: Mutex<Option<KeptTemplate>>,
     /// Limits of blocks that are made.
     pub block_limits: fluxd_miner::Settings,
     /// Blocks after which a transaction made here expires.

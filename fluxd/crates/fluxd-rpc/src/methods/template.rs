@@ -14,7 +14,7 @@ use shared_vendor::hex;
 
 use super::{Method, mining};
 use crate::{
-    context::Context,
+    context::{Context, KeptTemplate},
     error::{self, RpcError},
     json::Json,
     params::{Args, Result},
@@ -27,6 +27,8 @@ const WAIT: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Between two looks at the tip.
 const LOOK: Duration = Duration::from_millis(100);
+/// A template is handed out again for so long, seconds, although the pool has changed.
+const KEPT: i64 = 5;
 /// A request waits no longer than this.
 const PATIENCE: Duration = Duration::from_secs(600);
 const MAX_SIGOPS: u32 = 20_000;
@@ -77,9 +79,23 @@ fn run(context: &Context, args: &Args) -> Result<Json> {
         collateral: OutPoint::NULL,
         time: u32::try_from(context.now()).unwrap_or(u32::MAX).max(after_tip),
     };
-    let template = create(&chain, &pool, &context.block_limits, &maker, context.now())
-        .map_err(|err| RpcError::new(error::INTERNAL, format!("Couldn't create new block: {err}")))?;
-    Ok(present(&chain, &template, updates))
+    let (tip, now) = (chain.tip().hash, context.now());
+    let mut kept = context.template.lock();
+    let is_fresh = |kept: &KeptTemplate| {
+        kept.tip == tip && (kept.updates == updates || now.saturating_sub(kept.made) <= KEPT)
+    };
+    let mut current = match kept.take().filter(is_fresh) {
+        Some(kept) => kept,
+        None => {
+            let template = create(&chain, &pool, &context.block_limits, &maker, now)
+                .map_err(|err| RpcError::new(error::INTERNAL, format!("Couldn't create new block: {err}")))?;
+            KeptTemplate { tip, updates, made: now, template }
+        }
+    };
+    current.template.block.header.time = maker.time;
+    let out = present(&chain, &current.template, current.updates);
+    *kept = Some(current);
+    Ok(out)
 }
 
 /// Until the tip is another one, or a minute has passed and the pool has changed.
