@@ -79,9 +79,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_within_a_moment_is_told_together_and_nothing_is_lost() {
-        let news = Arc::new(News::default());
-        let giver = Arc::clone(&news);
-        let gives = tokio::spawn(async move {
+        let news = News::default();
+        let give = async {
             for nonce in 0..100 {
                 let signers = vec![Signer::new(neo_base::UInt160([1; 20]), Scopes::NONE)];
                 let body = TransactionBody {
@@ -93,18 +92,21 @@ mod tests {
                     attributes: Vec::new(),
                     script: vec![0x11],
                 };
-                giver.add(Arc::new(Transaction::new(body, Vec::new())));
+                news.add(Arc::new(Transaction::new(body, Vec::new())));
                 if nonce % 10 == 0 {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             }
-        });
-        let (mut seen, mut times) = (Vec::new(), 0);
-        while seen.len() < 100 {
-            seen.extend(news.next().await.iter().map(|tx| tx.body().nonce));
-            times += 1;
-        }
-        gives.await.expect("it does not fail");
+        };
+        let hear = async {
+            let (mut seen, mut times) = (Vec::new(), 0);
+            while seen.len() < 100 {
+                seen.extend(news.next().await.iter().map(|tx| tx.body().nonce));
+                times += 1;
+            }
+            (seen, times)
+        };
+        let ((), (seen, times)) = tokio::join!(give, hear);
         assert_eq!(seen, (0..100).collect::<Vec<_>>());
         assert!(times < 50, "{times}");
     }

@@ -1,5 +1,3 @@
-use std::thread;
-
 use neo_base::{
     account::multisig_script,
     ledger::{Scopes, Signer, TransactionBody, Witness, sign_data},
@@ -7,6 +5,7 @@ use neo_base::{
 use neo_contract::{Hardfork, Hardforks, ProtocolSettings};
 use neo_crypto::secp256r1::PrivateKey;
 use neo_store::Database;
+use rayon::prelude::*;
 
 use super::*;
 use crate::LedgerOptions;
@@ -53,13 +52,7 @@ fn transaction(nonce: u32, fee: i64) -> Arc<Transaction> {
 fn a_sender_never_gets_more_into_the_pool_than_it_can_pay_whoever_is_first() {
     let admission = admission();
     let transactions: Vec<_> = (0..40).map(|nonce| transaction(nonce, FUNDS / 10)).collect();
-    let accepted: usize = thread::scope(|scope| {
-        let submit = |part: &[Arc<Transaction>]| {
-            part.iter().filter(|tx| admission.submit(Arc::clone(tx)).is_ok()).count()
-        };
-        let threads: Vec<_> = transactions.chunks(5).map(|part| scope.spawn(move || submit(part))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("it does not fail")).sum()
-    });
+    let accepted = transactions.par_iter().filter(|tx| admission.submit(Arc::clone(tx)).is_ok()).count();
     assert_eq!((accepted, admission.size().0), (10, 10));
     let more = admission.submit(transaction(100, FUNDS / 10));
     assert!(matches!(more, Err(PoolError::Invalid(VerifyError::InsufficientFunds))), "{more:?}");
@@ -69,10 +62,7 @@ fn a_sender_never_gets_more_into_the_pool_than_it_can_pay_whoever_is_first() {
 fn one_that_came_from_many_sides_is_taken_once() {
     let admission = admission();
     let tx = transaction(1, FUNDS);
-    let results = thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| admission.submit(Arc::clone(&tx)))).collect();
-        threads.into_iter().map(|thread| thread.join().expect("it does not fail")).collect::<Vec<_>>()
-    });
+    let results: Vec<_> = (0..8).into_par_iter().map(|_| admission.submit(Arc::clone(&tx))).collect();
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     let known = |result: &Result<_, _>| matches!(result, Ok(()) | Err(PoolError::AlreadyInPool));
     assert!(results.iter().all(known), "{results:?}");
