@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a test's failure is a panic, in its helpers too
 
 mod daemon;
+mod killed;
 mod operations;
 mod sim;
+mod source;
