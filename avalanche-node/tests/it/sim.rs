@@ -26,7 +26,7 @@ use shared_vendor::{
 
 const NODES: u8 = 10;
 /// Four honest nodes of five hold hardly more than a quorum: a poll has 15 of its 20 votes from them four times of five,
-/// and twenty such polls in a row take 395 on average, where nine honest of ten need 23.
+/// and twenty such polls in a row take 391 on average, where nine honest of ten need 23.
 const FEW: u8 = 5;
 const BLOCKS: u64 = 4;
 const WEIGHT: u64 = 1_000;
