@@ -250,7 +250,7 @@ mod tests {
     use crate::{Flags, SighashParts, instruction::pay_to, sighash, verify_script};
 
     fn key(number: u8) -> SigningKey {
-        SigningKey::new([number; 32], number % 2 == 0).expect("a scalar")
+        SigningKey::new([number; 32], number.is_multiple_of(2)).expect("a scalar")
     }
 
     fn transaction() -> Transaction {
