@@ -23,13 +23,10 @@ fn recorded() -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// Compares what a node with confirmed fluxnodes answers.
+/// Compares what a node with confirmed fluxnodes answers; nothing, where there are no recorded replies.
 pub(crate) fn compare(rpc: &str, spent: &Value, address: &str) {
     let ask = |method: &str, params: &Value| ok(rpc, method, params);
     let recorded = recorded();
-    if recorded.is_empty() {
-        println!("no recorded replies, nothing is compared");
-    }
     for (name, file) in &recorded {
         for error in file.as_array().into_iter().flatten() {
             let method = error["method"].as_str().unwrap_or_default();

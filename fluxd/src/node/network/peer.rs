@@ -69,7 +69,11 @@ impl Peer {
         if self.known_addresses.len() >= KNOWN_ADDRESSES {
             self.known_addresses.clear();
         }
-        addresses.into_iter().fold(false, |new, address| self.known_addresses.insert(address) || new)
+        let mut new = false;
+        for address in addresses {
+            new |= self.known_addresses.insert(address);
+        }
+        new
     }
 
     /// Whether a header on top of this block joins what the peer has; one that does not costs us points there.
