@@ -253,10 +253,13 @@ fn of_two_blocks_of_one_height_the_smaller_proof_of_node_hash_wins_whichever_cam
     }
 }
 
+/// Makes a CONFIRM wrong.
+type Spoil = fn(&mut Confirm);
+
 #[test]
 fn confirms_checked_together_fail_at_the_first_wrong_one_as_alone() {
     let (node, params) = (Key::number(900), params());
-    let confirms = |spoilt: &[(usize, fn(&mut Confirm))]| -> Vec<Confirm> {
+    let confirms = |spoilt: &[(usize, Spoil)]| -> Vec<Confirm> {
         let number = |number: u32| outpoint(TxId([5; 32]), number);
         let made = (0..20).map(|place| confirm(number(place), &node, true, "192.0.2.1", place));
         let mut all: Vec<Confirm> = made
@@ -270,8 +273,8 @@ fn confirms_checked_together_fail_at_the_first_wrong_one_as_alone() {
         }
         all
     };
-    let of_node: fn(&mut Confirm) = |confirm| confirm.sig_time ^= 1;
-    let of_benchmark: fn(&mut Confirm) = |confirm| confirm.benchmark_signature.truncate(64);
+    let of_node: Spoil = |confirm| confirm.sig_time ^= 1;
+    let of_benchmark: Spoil = |confirm| confirm.benchmark_signature.truncate(64);
     for (spoilt, first) in [
         (vec![], None),
         (vec![(19, of_node)], Some((19, ConnectError::ConfirmSignature))),
