@@ -241,10 +241,11 @@ fn two_nodes_with_fluxnodes_agree_on_everything_through_sync_split_and_reindex()
     let old = tips.as_array().unwrap().iter().find(|tip| tip["hash"] == lost).unwrap();
     assert_eq!((old["branchlen"].as_u64(), &old["status"]), (Some(DEEPEST.into()), &json!("valid-fork")));
 
-    // Forty blocks back by order of the operator, and forth.
+    // Forty blocks back by order of the operator, and forth. What the first goes back to is new to the second, which must
+    // have left the longer branch when it is told.
     let before = first.state();
     let fork = first.ask("getblockhash", &json!([blocks + 1]));
-    for peer in [&first, &second] {
+    for peer in [&second, &first] {
         peer.ask("invalidateblock", &json!([fork]));
     }
     same("the branch that was left", &first, &second);
