@@ -453,7 +453,9 @@ mod tests {
     }
 
     #[test]
-    fn options_of_the_reference_become_ours() {
+    fn files_and_options_of_the_reference_become_ours() {
+        // before options name a network, which holds for the process
+        a_file_maps_with_sections_and_says_what_it_cannot();
         let found = rewritten(&[
             "-regtest",
             "-rpcport=18443",
@@ -477,7 +479,6 @@ mod tests {
         assert_eq!(rewritten(&["-nonsense=1", "--quiet"]), ["-nonsense=1", "--quiet"]);
     }
 
-    #[test]
     fn a_file_maps_with_sections_and_says_what_it_cannot() {
         let text = "rpcuser=u # name\n\ntestnet=1\nkeypool=7\n[main]\nrpcport=1\n[test]\nrpcport=2\nzmqpubrawtx=tcp://x:1\n";
         let read = FluxConf.read(Path::new("flux.conf"), text).unwrap();
