@@ -414,14 +414,14 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
 
 #[test]
 fn five_nodes_agree_and_go_on_with_one_crash_and_one_equivocator() {
-    for seed in seeds(40) {
+    for seed in seeds(160) {
         run(FEW, seed, 0.0);
     }
 }
 
 #[test]
 fn ten_nodes_agree_and_go_on_with_one_crash_and_one_equivocator() {
-    for seed in seeds(20) {
+    for seed in seeds(40) {
         run(NODES, seed, 0.0);
     }
 }
