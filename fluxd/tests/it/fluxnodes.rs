@@ -222,7 +222,9 @@ fn two_nodes_with_fluxnodes_agree_on_everything_through_sync_split_and_reindex()
     grow(&first, blocks);
     let premine = first.ask("getblock", &json!(["1"]))["tx"][0].clone();
     let miner = Address::PubkeyHash(Key::number(MINER_KEY).public.id()).encode(&AddressFormat::REGTEST);
-    golden::compare(&first.rpc, &json!({ "txid": premine, "index": 0 }), &miner);
+    if golden::compare(&first.rpc, &json!({ "txid": premine, "index": 0 }), &miner) == 0 {
+        println!("recorded replies: skipped, no vectors");
+    }
     second.ask("addnode", &json!([first.p2p, "onetry"]));
     same("the chain of the other, from zero", &first, &second);
 
