@@ -284,7 +284,7 @@ impl Common {
             .gauges("build_info", &["version", "commit", "rustc"], "Always 1; the labels describe the build")
             .with(&[version, commit, rustc])
             .set(1.0);
-        Self {
+        let common = Self {
             head_height: registry.gauge("head_height", "Height of the best verified block"),
             head_timestamp: registry.gauge("head_timestamp_seconds", "Timestamp of the best verified block"),
             target_height: registry.gauge("target_height", "Best validated height claimed by peers"),
@@ -314,7 +314,13 @@ impl Common {
                 &["reason"],
                 "Messages of peers that were refused",
             ),
+        };
+        // Both directions are there from the first page on: a series that comes later looks like a gap.
+        for direction in ["in", "out"] {
+            common.peers.with(&[direction]).set(0.0);
+            common.p2p_bytes.with(&[direction]).inc_by(0);
         }
+        common
     }
 }
 
