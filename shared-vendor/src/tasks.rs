@@ -281,7 +281,7 @@ mod tests {
             });
         }
         assert_eq!(tasks.names(), ["store", "rpc", "sync"]);
-        assert!(tasks.drain(Duration::from_secs(5)).await.is_empty());
+        assert!(tasks.drain(Duration::from_secs(60)).await.is_empty());
         assert_eq!(*order.lock(), ["rpc", "sync", "store"]);
     }
 
@@ -290,7 +290,7 @@ mod tests {
         let tasks = tasks();
         tasks.fail(Report::new(exit::IO_ERROR, "first"));
         tasks.spawn("late", |_| async { Err(Report::new(exit::UNEXPECTED, "second")) });
-        tasks.drain(Duration::from_secs(5)).await;
+        tasks.drain(Duration::from_secs(60)).await;
         assert_eq!(tasks.failed().await.exit(), Exit::Io);
     }
 
