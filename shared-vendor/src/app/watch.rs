@@ -9,7 +9,7 @@ use crate::{
     clock::Wall,
     datadir,
     exit::Report,
-    metrics::resident_bytes,
+    metrics::{Counter, Gauge, Labelled, resident_bytes},
     progress::short,
     tasks::{Stage, Stop},
 };
@@ -28,12 +28,24 @@ const STOP_BELOW: u64 = 128 << 20;
 
 pub(super) fn spawn<D: Daemon>(ctx: &Context<D>) {
     let ctx = ctx.clone();
-    ctx.tasks.clone().spawn_in(Stage::Store, "watch", move |stop| watch(ctx, stop));
+    // Both have their values before the daemon is ready, whenever the task has its first turn.
+    let disk_free = ctx.registry.gauge("disk_free_bytes", "Free space on the disk of the data directory");
+    if let Ok(free) = ctx.data.free() {
+        disk_free.set(free as f64);
+    }
+    let lines = ctx.registry.counters("log_messages_total", &["level"], "Lines logged");
+    for (level, _) in ctx.log.counts() {
+        lines.with(&[level]).inc_by(0);
+    }
+    ctx.tasks.clone().spawn_in(Stage::Store, "watch", move |stop| watch(ctx, disk_free, lines, stop));
 }
 
-async fn watch<D: Daemon>(ctx: Context<D>, stop: Stop) -> Result<(), Report> {
-    let disk_free = ctx.registry.gauge("disk_free_bytes", "Free space on the disk of the data directory");
-    let lines = ctx.registry.counters("log_messages_total", &["level"], "Lines logged");
+async fn watch<D: Daemon>(
+    ctx: Context<D>,
+    disk_free: Gauge,
+    lines: Labelled<Counter>,
+    stop: Stop,
+) -> Result<(), Report> {
     let mut logged = [0; 5];
     let begun = ctx.clock.now();
     let beat = ctx.status.beat("main", begun);
