@@ -18,10 +18,30 @@ use std::{
 
 use parking_lot::Mutex;
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Time};
 
 /// How long a test waits for anything: far above what a loaded machine needs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Looks again and again until there is something; `None` when [`PATIENCE`] is over.
+pub fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let clock = SystemClock::default();
+    loop {
+        let found = look();
+        if found.is_some() || clock.now().since(Time::ZERO) >= PATIENCE {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until `look` finds something.
+///
+/// # Panics
+/// It finds nothing in time.
+pub fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    eventually(look).unwrap_or_else(|| panic!("waited in vain for {what}"))
+}
 
 /// A folder that is removed at the end of the test.
 #[derive(Debug)]
@@ -35,10 +55,16 @@ impl TempDir {
     #[must_use]
     pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("node-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).expect("a temporary folder can be made");
-        Self(path)
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("node-{}-{number}", std::process::id()));
+            match std::fs::create_dir(&path) {
+                Ok(()) => return Self(path),
+                // left by an earlier process of this number, which was killed
+                Err(err) if err.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(err) => panic!("no temporary folder {}: {err}", path.display()),
+            }
+        }
     }
 
     /// Where it is.
@@ -149,6 +175,9 @@ impl TestNode {
     pub fn wait_for(&mut self, text: &str) -> &mut Self {
         self.poll(&format!("`{text}` in the log"), |node| {
             let ended = node.child.try_wait().is_ok_and(|status| status.is_some());
+            if ended {
+                node.reader.take().map(JoinHandle::join); // now the log is complete
+            }
             if node.log.lock().contains(text) {
                 return Some(());
             }
@@ -158,18 +187,18 @@ impl TestNode {
         self
     }
 
-    /// An address it has logged, by name: `rpc`, `ops`, `p2p`.
+    /// An address that it logs, by name: `rpc`, `ops`, `p2p`.
     ///
     /// # Panics
-    /// There is none.
+    /// There is none in time.
     #[must_use]
     pub fn address(&self, name: &str) -> SocketAddr {
-        let log = self.log();
-        let word = log.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        let socket = word.and_then(|word| word.rsplit('@').next()); // some write an identity before it
-        socket
-            .and_then(|socket| socket.parse().ok())
-            .unwrap_or_else(|| panic!("no address `{name}` in the log:\n{log}"))
+        let find = || {
+            let log = self.log();
+            let word = log.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
+            word.rsplit('@').next()?.parse().ok() // some write an identity before it
+        };
+        eventually(find).unwrap_or_else(|| panic!("no address `{name}` in the log:\n{}", self.log()))
     }
 
     /// Its process id.
@@ -206,19 +235,8 @@ impl TestNode {
     }
 
     fn poll<T>(&mut self, what: &str, mut look: impl FnMut(&mut Self) -> Option<T>) -> T {
-        let clock = SystemClock::default();
-        let begun = clock.now();
-        loop {
-            if let Some(found) = look(self) {
-                return found;
-            }
-            assert!(
-                clock.now().since(begun) < PATIENCE,
-                "waited in vain for {what}; its log:\n{}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        eventually(|| look(self))
+            .unwrap_or_else(|| panic!("waited in vain for {what}; its log:\n{}", self.log()))
     }
 }
 

@@ -3,12 +3,13 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
 };
 
 use serde_json::Value;
 
-/// A connection. Every read ends after 30 seconds.
+use super::node::PATIENCE;
+
+/// A connection. No read takes longer than [`PATIENCE`].
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
@@ -30,7 +31,7 @@ impl Socket {
     /// I/O, or `InvalidData` with the first line of an answer other than 101.
     pub fn connect(address: SocketAddr, path: &str) -> io::Result<Self> {
         let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         write!(
             stream,
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
