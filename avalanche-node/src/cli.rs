@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Subcommand;
 use shared_vendor::{
     app::{Context, Daemon, Loaded},
-    config::Source,
+    config::{Listen, Source},
     datadir::Identity,
     exit::{self, Report},
 };
@@ -42,6 +42,8 @@ impl Daemon for AvalancheNode {
     const ABOUT: &'static str = "Avalanche primary network node";
     const NETWORKS: &'static [&'static str] = &["mainnet", "fuji", "local", "custom"];
     const FOREIGN_ENV: &'static [&'static str] = flags::ENVIRONMENT;
+    const RPC_PATH: &'static str = "/ext/bc/P"; // every path of its server knows every method
+    const PEERS: Option<&'static str> = Some("info.peers");
     type Config = Config;
     type Command = Command;
 
@@ -71,6 +73,10 @@ impl Daemon for AvalancheNode {
             return Err(Report::new(exit::BAD_VALUE, what).at("bootstrap-ids, bootstrap-ips"));
         }
         Ok(())
+    }
+
+    fn rpc_addr(loaded: &Loaded<Self>) -> Result<Listen, Report> {
+        node::listen(loaded.common.rpc_addr, loaded.config.http_host.as_deref(), loaded.config.http_port)
     }
 
     fn openrpc() -> serde_json::Value {

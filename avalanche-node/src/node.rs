@@ -247,7 +247,7 @@ fn io_report(key: &str, err: &std::io::Error) -> Report {
 }
 
 /// The frame's address with host and port of the reference's flags.
-fn listen(base: Listen, host: Option<&str>, port: Option<u16>) -> Result<Listen, Report> {
+pub(crate) fn listen(base: Listen, host: Option<&str>, port: Option<u16>) -> Result<Listen, Report> {
     let mut address = base.0;
     if let Some(host) = host.filter(|host| !host.is_empty()) {
         let host = if host == "localhost" { "127.0.0.1" } else { host };

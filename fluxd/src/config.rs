@@ -63,7 +63,7 @@ shared_vendor::settings! {
         /// Password of RPC. Unset: the cookie of this run.
         rpc_password: Option<Secret<String>> = ["rpc.password"],
         /// Users with hashed passwords, NAME:SALT$HASH.
-        rpc_auth: Vec<String> = ["rpc.auth"],
+        rpc_auth: Vec<Secret<String>> = ["rpc.auth"],
         /// Networks that may ask RPC beside this machine, as 10.0.0.0/8.
         rpc_allow_ip: Vec<String> = ["rpc.allow-ip"],
         /// Calls that run at once.

@@ -562,7 +562,7 @@ fn serve_rpc<D: Daemon<Config = Config>>(
         passwords.push(Secret::Plain(cookie));
     }
     for text in &config.rpc_auth {
-        passwords.push(Secret::hashed(text).ok_or_else(|| {
+        passwords.push(Secret::hashed(text.expose()).ok_or_else(|| {
             Report::new(exit::BAD_VALUE, "an entry of `rpc.auth` is not of the form NAME:SALT$HASH")
         })?);
     }

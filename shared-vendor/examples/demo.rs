@@ -9,6 +9,7 @@ use shared_vendor::{
     datadir::Identity,
     exit::{self, Report},
     http::{self, Access, Guard},
+    log::Secret,
     rpc::{self, Methods, ParamDoc, Spec},
     tasks::Stage,
 };
@@ -20,6 +21,8 @@ shared_vendor::settings! {
         greeting: String = ["demo.greeting", "hello"],
         /// Format of its data.
         format: u32 = ["demo.format", "1"],
+        /// Something that is never shown.
+        secret: Option<Secret<String>> = ["demo.secret"],
         /// How its task misbehaves, for tests.
         fault: Option<Fault> = ["demo.fault"],
     }
@@ -47,6 +50,9 @@ fn methods() -> Methods<String> {
     let echo =
         Spec { access: Access::Full, ..Spec::open("echo", "Says it again, to who has the cookie", echoed) };
     methods.add(echo, |_, params| params.required::<Value>(0, "value"));
+    methods.add(Spec::open("friends", "Its peers", &[]), |greeting: &String, _| {
+        Ok(json!([format!("{greeting} to peers")]))
+    });
     methods
 }
 
@@ -59,6 +65,8 @@ impl Daemon for Demo {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ABOUT: &'static str = "A daemon that greets and waits";
     const NETWORKS: &'static [&'static str] = &["main", "test"];
+    const PEERS: Option<&'static str> = Some("friends");
+    const SHORTHANDS: &'static [(&'static str, &'static str)] = &[("hello", "greeting")];
     type Config = Config;
     type Command = Command;
 
@@ -73,6 +81,10 @@ impl Daemon for Demo {
 
     fn openrpc() -> Value {
         methods().openrpc(Self::NAME, Self::VERSION)
+    }
+
+    fn db_stats(loaded: &Loaded<Self>) -> Option<Result<String, Report>> {
+        Some(Ok(format!("format {} and 0 rows\n", loaded.config.format)))
     }
 
     fn identity(loaded: &Loaded<Self>) -> Result<Identity, Report> {

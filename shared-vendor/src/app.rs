@@ -57,6 +57,7 @@
 
 mod panics;
 mod run;
+mod support;
 mod watch;
 
 use std::{
@@ -113,6 +114,12 @@ pub trait Daemon: Sized + Send + Sync + 'static {
     const CODES: &'static [Code] = &[];
     /// Environment variables with its prefix that are not settings.
     const FOREIGN_ENV: &'static [&'static str] = &[];
+    /// Path of its RPC server.
+    const RPC_PATH: &'static str = "/";
+    /// The method that lists its peers, for `support-bundle`.
+    const PEERS: Option<&'static str> = None;
+    /// Words of `console` that its users know, and the words they stand for.
+    const SHORTHANDS: &'static [(&'static str, &'static str)] = &[];
     /// Its own settings, beside [`Common`].
     type Config: Settings;
     /// Its own verbs, beside the frame's.
@@ -151,6 +158,20 @@ pub trait Daemon: Sized + Send + Sync + 'static {
     #[must_use]
     fn checks(_loaded: &Loaded<Self>) -> Vec<doctor::Check> {
         Vec::new()
+    }
+
+    /// Where its RPC server listens, if settings of its own may say so.
+    ///
+    /// # Errors
+    /// They say something that is no address.
+    fn rpc_addr(loaded: &Loaded<Self>) -> Result<Listen, Report> {
+        Ok(loaded.common.rpc_addr)
+    }
+
+    /// What `db stats` says of a stopped node, for `support-bundle`; nothing where there is no such verb.
+    #[must_use]
+    fn db_stats(_loaded: &Loaded<Self>) -> Option<Result<String, Report>> {
+        None
     }
 
     /// Its OpenRPC document.
@@ -447,6 +468,12 @@ fn load<D: Daemon>(
     Ok(loaded)
 }
 
+/// The RPC server of the running node, or of the one at `url`.
+fn rpc_node<D: Daemon>(loaded: &Loaded<D>, url: Option<String>) -> Result<cli::Node, Report> {
+    let addr = D::rpc_addr(loaded)?;
+    Ok(cli::Node::new(addr, D::RPC_PATH, url, loaded.network_dir().join(COOKIE)))
+}
+
 fn run_command_line<D: Daemon>(args: Vec<OsString>) -> Result<Exit, Report> {
     let keys = keys::<D>();
     let parsed: Parsed<D::Command> = match cli::parse(parser::<D>(), &keys, args)? {
@@ -515,16 +542,22 @@ fn run_command_line<D: Daemon>(args: Vec<OsString>) -> Result<Exit, Report> {
                         .advice(format!("`{} rpc --list` names them all", D::NAME))
                 })?,
             Verb::Rpc { method, params, raw, url, .. } => {
+                let node = rpc_node(&load(flags, config)?, url)?;
+                cli::rpc(&node, &method.unwrap_or_default(), &params, raw)?
+            }
+            Verb::Console { url } => {
                 let loaded = load(flags, config)?;
-                let cookie = loaded.network_dir().join(COOKIE);
-                cli::rpc(
-                    loaded.common.rpc_addr,
-                    url.as_deref(),
-                    &cookie,
-                    &method.unwrap_or_default(),
-                    &params,
-                    raw,
-                )?
+                let console = cli::Console {
+                    name: D::NAME,
+                    node: rpc_node(&loaded, url)?,
+                    ops: loaded.common.ops_addr,
+                    document: D::openrpc(),
+                    shorthands: D::SHORTHANDS,
+                };
+                return Ok(if console.run()? { Exit::Clean } else { Exit::Failed });
+            }
+            Verb::SupportBundle { out, with_addresses } => {
+                support::write(&load(flags, config)?, out, with_addresses)?
             }
             Verb::Doctor => {
                 let loaded = load(flags, config)?;

@@ -1,6 +1,8 @@
 //! The command line that all daemons share: global settings as flags, the verbs that are equal in all five, and their
 //! help, completions and man pages. What a verb of a chain does is the daemon's own business.
 
+mod bundle;
+mod console;
 pub mod doctor;
 mod remote;
 mod view;
@@ -14,7 +16,9 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, Subcommand, error::ErrorKind};
 use clap_complete::Shell;
 
-pub use remote::{method_help, methods, rpc, status};
+pub use bundle::Bundle;
+pub use console::Console;
+pub use remote::{Node, method_help, methods, page, rpc, status};
 
 use crate::{
     config::{Entry, Key, Listen, Literal, Origin},
@@ -142,8 +146,23 @@ pub enum Verb {
         #[arg(short, long)]
         help: bool,
     },
+    /// Call methods of the running node, line by line
+    Console {
+        /// Where the node is, instead of its configured address
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
     /// Check disk, memory, clock, ports and permissions before a start
     Doctor,
+    /// Pack what helps to find a fault, without secrets
+    SupportBundle {
+        /// File to write, `-` for stdout [default: NAME-support-TIME.tar.gz]
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Leave the addresses of peers in
+        #[arg(long)]
+        with_addresses: bool,
+    },
     /// Print the completions of a shell
     Completions {
         /// Which shell

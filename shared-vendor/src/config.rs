@@ -232,6 +232,12 @@ impl Values {
         self.values.get(key)?.texts.first().map(String::as_str)
     }
 
+    /// The texts of the secret keys, for who must keep them out of other texts.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let keys = self.keys.iter().filter(|key| key.kind.secret);
+        keys.filter_map(|key| self.values.get(key.name)).flat_map(|value| &value.texts).map(String::as_str)
+    }
+
     /// Puts a layer over what is there. Lists of untyped formats may be given by repetition.
     ///
     /// # Errors

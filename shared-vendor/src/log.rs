@@ -4,7 +4,7 @@
 mod format;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     error::Error,
     fmt::{self, Debug, Display},
     fs::{File, OpenOptions},
@@ -40,6 +40,9 @@ const REPEAT: Duration = Duration::from_secs(60);
 /// Different warnings remembered for suppression.
 const REMEMBERED: usize = 1024;
 
+/// Bytes of the newest lines that are kept in memory.
+const RECENT: usize = 256 << 10;
+
 /// How to log.
 #[derive(Clone, Debug)]
 pub struct LogConfig<'a> {
@@ -69,6 +72,29 @@ struct Shared {
     clock: SystemClock,
     repeated: Mutex<HashMap<String, (Time, u64)>>,
     counts: [AtomicU64; 5],
+    recent: Recent,
+}
+
+/// The newest lines of the log. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Recent(Arc<Mutex<VecDeque<u8>>>);
+
+impl Recent {
+    fn push(&self, line: &str) {
+        let mut bytes = self.0.lock();
+        bytes.extend(line.as_bytes());
+        if bytes.len() > RECENT {
+            let least = bytes.len() - RECENT;
+            let line_end = bytes.range(least..).position(|byte| *byte == b'\n').map_or(RECENT, |end| end + 1);
+            bytes.drain(..least + line_end);
+        }
+    }
+
+    /// The lines, oldest first.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.0.lock().make_contiguous()).into_owned()
+    }
 }
 
 /// Starts logging for the whole process.
@@ -92,6 +118,7 @@ pub fn init(config: &LogConfig<'_>) -> Result<LogHandle, Report> {
         clock: SystemClock::default(),
         repeated: Mutex::default(),
         counts: Default::default(),
+        recent: Recent::default(),
     });
     let log = LogHandle { filter: Some(handle), shared: Arc::clone(&shared) };
     log.reopen()?;
@@ -130,6 +157,12 @@ impl LogHandle {
         })?;
         *self.shared.file.lock() = Some(file);
         Ok(())
+    }
+
+    /// The newest lines that were written.
+    #[must_use]
+    pub fn recent(&self) -> Recent {
+        self.shared.recent.clone()
     }
 
     /// Lines written so far per level, suppressed ones included: error, warn, info, debug, trace.
@@ -218,10 +251,12 @@ impl Shared {
         }
         let line = Line { time: self.clock.wall(), level, target, fields: &fields };
         let _ = io::stderr().lock().write_all(line.render(self.style).as_bytes());
+        let style = if self.style == Style::Json { Style::Json } else { Style::Text { colour: false } };
+        let plain = line.render(style);
         if let Some(file) = &mut *self.file.lock() {
-            let style = if self.style == Style::Json { Style::Json } else { Style::Text { colour: false } };
-            let _ = file.write_all(line.render(style).as_bytes());
+            let _ = file.write_all(plain.as_bytes());
         }
+        self.recent.push(&plain);
     }
 
     /// How many equal warnings were held back since the last one written, or nothing when this one is held back too.
@@ -303,7 +338,19 @@ mod tests {
             clock: SystemClock::default(),
             repeated: Mutex::default(),
             counts: Default::default(),
+            recent: Recent::default(),
         }
+    }
+
+    #[test]
+    fn the_newest_lines_are_kept_whole() {
+        let recent = Recent::default();
+        for i in 0..40_000 {
+            recent.push(&format!("line {i}\n"));
+        }
+        let text = recent.text();
+        assert!(text.len() <= RECENT && text.len() > RECENT - 20, "{}", text.len());
+        assert!(text.starts_with("line ") && text.ends_with("\nline 39999\n"));
     }
 
     #[test]

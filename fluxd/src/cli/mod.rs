@@ -33,6 +33,7 @@ impl Daemon for Fluxd {
     const ABOUT: &'static str = "Flux full node";
     const NETWORKS: &'static [&'static str] = &["main", "test", "regtest"];
     const CODES: &'static [Code] = &[node::STORE_FAILED, db::CHAIN_DAMAGED];
+    const PEERS: Option<&'static str> = Some("getpeerinfo");
     type Config = Config;
     type Command = db::Command;
 

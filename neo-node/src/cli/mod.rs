@@ -39,6 +39,19 @@ impl Daemon for NeoNode {
     const ABOUT: &'static str = "Neo N3 full node";
     const NETWORKS: &'static [&'static str] = &["mainnet", "testnet", "privnet"];
     const CODES: &'static [Code] = CODES;
+    const PEERS: Option<&'static str> = Some("getpeers");
+    const SHORTHANDS: &'static [(&'static str, &'static str)] = &[
+        ("show state", "status"),
+        ("show node", "getpeers"),
+        ("show pool", "getrawmempool"),
+        ("show block", "getblock"),
+        ("show header", "getblockheader"),
+        ("show tx", "getrawtransaction"),
+        ("show contract", "getcontractstate"),
+        ("list nativecontract", "getnativecontracts"),
+        ("plugins", "listplugins"),
+        ("relay", "sendrawtransaction"),
+    ];
     type Config = Config;
     type Command = Command;
 

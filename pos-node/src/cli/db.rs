@@ -77,28 +77,32 @@ fn open(loaded: &Loaded<PosNode>) -> Result<Open, Report> {
 }
 
 pub(super) fn run(command: &Command, loaded: &Loaded<PosNode>) -> Result<(), Report> {
-    let open = open(loaded)?;
+    let open = || open(loaded);
     match command {
-        Command::Stats { json } => stats(&open, *json),
-        Command::Verify { deep } => verify(open, *deep, loaded),
+        Command::Stats { json } => print(&stats(loaded, *json)?),
+        Command::Verify { deep } => verify(open()?, *deep, loaded),
         Command::Compact => {
+            let open = open()?;
             let before = open.db.size().map_err(|err| store_report(&err))?;
             open.db.compact().map_err(|err| store_report(&err).at(open.place.clone()))?;
             let after = open.db.size().map_err(|err| store_report(&err))?;
             print(&format!("{before} bytes before, {after} after\n"))
         }
         Command::Backup { out } => {
+            let open = open()?;
             if out.exists() {
                 return Err(Report::new(exit::BAD_USAGE, "the file exists").at(out.display().to_string()));
             }
             open.db.backup(out).map_err(|err| store_report(&err).at(out.display().to_string()))?;
             print(&format!("{}\n", out.display()))
         }
-        Command::Get { block } => get(&open, block),
+        Command::Get { block } => get(&open()?, block),
     }
 }
 
-fn stats(open: &Open, json: bool) -> Result<(), Report> {
+/// What the database holds, for people or as JSON.
+pub(super) fn stats(loaded: &Loaded<PosNode>, json: bool) -> Result<String, Report> {
+    let open = open(loaded)?;
     let failed = |err| store_report(&err).at(open.place.clone());
     let folded = open.db.folded().map_err(failed)?;
     let finalized = open.db.finalized().map_err(failed)?.unwrap_or_default();
@@ -114,7 +118,7 @@ fn stats(open: &Open, json: bool) -> Result<(), Report> {
             "finalized": { "epoch": finalized.epoch, "root": finalized.root.to_string() },
             "rows": rows,
         });
-        return print(&format!("{document:#}\n"));
+        return Ok(format!("{document:#}\n"));
     }
     let mut text = format!(
         "format     {}\narchive    {}\nbytes      {bytes}\nfolded     {}\nfinalized  epoch {} {}\n",
@@ -127,7 +131,7 @@ fn stats(open: &Open, json: bool) -> Result<(), Report> {
     for (table, count) in rows {
         text.push_str(&format!("  {table:<12} {count} rows\n"));
     }
-    print(&text)
+    Ok(text)
 }
 
 fn verify(open: Open, deep: bool, loaded: &Loaded<PosNode>) -> Result<(), Report> {

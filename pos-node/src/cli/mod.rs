@@ -55,6 +55,7 @@ impl Daemon for PosNode {
         bench::LOAD_NOT_SUSTAINED,
         light::NOT_PROVEN,
     ];
+    const PEERS: Option<&'static str> = Some("net_peers");
     type Config = Config;
     type Command = Command;
 
@@ -97,6 +98,10 @@ impl Daemon for PosNode {
 
     fn openrpc() -> Value {
         api::methods().openrpc(Self::NAME, Self::VERSION)
+    }
+
+    fn db_stats(loaded: &Loaded<Self>) -> Option<Result<String, Report>> {
+        Some(db::stats(loaded, false))
     }
 
     fn command(command: Command, loaded: &Loaded<Self>) -> Result<(), Report> {

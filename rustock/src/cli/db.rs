@@ -45,7 +45,7 @@ pub enum Command {
 
 pub(super) fn run<D: Daemon>(command: &Command, loaded: &Loaded<D>) -> Result<(), Report> {
     match command {
-        Command::Stats { json } => stats(loaded, *json),
+        Command::Stats { json } => print(&stats(loaded, *json)?),
         Command::Verify { deep } => verify(loaded, *deep),
         Command::Compact => {
             let (_data, chain) = open_chain(loaded)?;
@@ -56,7 +56,8 @@ pub(super) fn run<D: Daemon>(command: &Command, loaded: &Loaded<D>) -> Result<()
     }
 }
 
-fn stats<D: Daemon>(loaded: &Loaded<D>, json: bool) -> Result<(), Report> {
+/// What the database holds, for people or as JSON.
+pub(super) fn stats<D: Daemon>(loaded: &Loaded<D>, json: bool) -> Result<String, Report> {
     let (_data, chain) = open_chain(loaded)?;
     let tip = chain.tip();
     let mut headers = 0_u64;
@@ -76,9 +77,9 @@ fn stats<D: Daemon>(loaded: &Loaded<D>, json: bool) -> Result<(), Report> {
         "bytes": { "headers": bytes(Table::Headers), "numbers": bytes(Table::Numbers) },
     });
     if json {
-        return print(&format!("{document:#}\n"));
+        return Ok(format!("{document:#}\n"));
     }
-    print(&format!(
+    Ok(format!(
         "network   {}\nformat    {SCHEMA_VERSION}\ntip       {} {}\nwork      {}\nheaders   {headers}, {} of them on side branches\n",
         chain.params().network,
         tip.number,

@@ -38,6 +38,7 @@ impl Daemon for Rustock {
     const ABOUT: &'static str = "A Rootstock light client that verifies every header itself";
     const NETWORKS: &'static [&'static str] = &["mainnet", "testnet", "testnet2", "regtest", "devnet"];
     const CODES: &'static [Code] = CODES;
+    const PEERS: Option<&'static str> = Some("sco_peerList");
     type Config = Config;
     type Command = Command;
 
@@ -78,6 +79,10 @@ impl Daemon for Rustock {
             genesis: genesis.hash.to_string(),
             format: SCHEMA_VERSION,
         })
+    }
+
+    fn db_stats(loaded: &Loaded<Self>) -> Option<Result<String, Report>> {
+        Some(db::stats(loaded, false))
     }
 
     fn openrpc() -> Value {

@@ -60,6 +60,7 @@ pub(super) fn run<D: Daemon>(loaded: Loaded<D>, reload: Reload<'_, D>) -> Result
         registry: Registry::new(D::METRICS),
         openrpc: Arc::default(),
         clock: loaded.clock.clone(),
+        log: log.recent(),
     };
     let metrics = metrics::Common::register(&state.registry, D::VERSION, commit, cli::build().1);
     let server = serve_ops(&loaded, &state, &data)?;

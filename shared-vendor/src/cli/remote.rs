@@ -1,6 +1,6 @@
-//! `status` and `rpc`: asking the node that runs. Small HTTP calls to loopback; no protocol of any chain.
+//! `status`, `rpc` and what other verbs ask of the node that runs. Small HTTP calls to loopback; no protocol of any chain.
 
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
@@ -75,51 +75,89 @@ fn document(ops: Listen) -> Result<Value, Report> {
     })
 }
 
+/// The page of the operations server at `path`.
+///
+/// # Errors
+/// The node does not answer, or not with that page.
+pub fn page(ops: Listen, path: &str) -> Result<String, Report> {
+    let url = url(ops, path);
+    match get(&url)? {
+        (200, body) => Ok(body),
+        (status, _) => Err(Report::new(exit::NOT_REACHABLE, format!("HTTP {status}")).at(url)),
+    }
+}
+
+/// The RPC server of a running node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    url: String,
+    cookie: PathBuf,
+}
+
+impl Node {
+    /// The server that listens on `addr` and answers at `path`, or at `endpoint` instead; `cookie` is the file of its
+    /// secret, which may be absent.
+    #[must_use]
+    pub fn new(addr: Listen, path: &str, endpoint: Option<String>, cookie: PathBuf) -> Self {
+        Self { url: endpoint.unwrap_or_else(|| url(addr, path)), cookie }
+    }
+
+    /// The status and the reply as received.
+    fn send(&self, method: &str, params: &Value) -> Result<(u16, String), Report> {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        let mut request = agent().post(&self.url);
+        if let Ok(secret) = std::fs::read(&self.cookie) {
+            let secret = BASE64_STANDARD.encode(secret.trim_ascii());
+            request = request.header("Authorization", format!("Basic {secret}"));
+        }
+        let failed = |err: ureq::Error| unreachable(&self.url, &err);
+        let mut reply = request.send_json(&body).map_err(failed)?;
+        let text = reply.body_mut().with_config().limit(64 << 20).read_to_string().map_err(failed)?;
+        Ok((reply.status().as_u16(), text))
+    }
+
+    /// Calls a method with positional (a list) or named (an object) parameters.
+    ///
+    /// # Errors
+    /// The node does not answer, or answers with an error.
+    pub fn call(&self, method: &str, params: &Value) -> Result<Value, Report> {
+        let (status, text) = self.send(method, params)?;
+        let refused =
+            |what: String| Report::new(exit::RPC_FAILED, what).at(format!("{method} at {}", self.url));
+        let mut reply: Value = serde_json::from_str(&text)
+            .map_err(|_| refused(format!("HTTP {status}: {}", text.chars().take(200).collect::<String>())))?;
+        match reply.get("error") {
+            None | Some(Value::Null) => {}
+            Some(error) => {
+                let code = error.get("code").map_or_else(String::new, |code| format!("error {code}: "));
+                let message = error.get("message").and_then(Value::as_str);
+                let message = message.map_or_else(|| error.to_string(), str::to_owned);
+                return Err(refused(format!("{code}{message}")));
+            }
+        }
+        let result = reply.get_mut("result").map(Value::take);
+        result.ok_or_else(|| refused("the reply holds neither result nor error".to_owned()))
+    }
+}
+
 /// Calls a method and returns what to print: the result as JSON (a text bare), or with `raw` the reply as received.
 ///
 /// # Errors
 /// The node does not answer, or answers with an error.
-pub fn rpc(
-    addr: Listen,
-    endpoint: Option<&str>,
-    cookie: &Path,
-    method: &str,
-    params: &[String],
-    raw: bool,
-) -> Result<String, Report> {
-    let url = endpoint.map_or_else(|| url(addr, "/"), str::to_owned);
-    let params: Vec<Value> = params.iter().map(|text| param(text)).collect();
-    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-    let mut request = agent().post(&url);
-    if let Ok(secret) = std::fs::read(cookie) {
-        request =
-            request.header("Authorization", format!("Basic {}", BASE64_STANDARD.encode(secret.trim_ascii())));
-    }
-    let failed = |err: ureq::Error| unreachable(&url, &err);
-    let mut reply = request.send_json(&body).map_err(failed)?;
-    let (status, text) =
-        (reply.status(), reply.body_mut().with_config().limit(64 << 20).read_to_string().map_err(failed)?);
+pub fn rpc(node: &Node, method: &str, params: &[String], raw: bool) -> Result<String, Report> {
+    let params = params.iter().map(|text| param(text)).collect();
     if raw {
-        return Ok(format!("{}\n", text.trim_end()));
+        return node.send(method, &params).map(|(_, reply)| format!("{}\n", reply.trim_end()));
     }
-    let refused = |what: String| Report::new(exit::RPC_FAILED, what).at(format!("{method} at {url}"));
-    let reply: Value = serde_json::from_str(&text).map_err(|_| {
-        refused(format!("HTTP {}: {}", status.as_u16(), text.chars().take(200).collect::<String>()))
-    })?;
-    match reply.get("error") {
-        None | Some(Value::Null) => {}
-        Some(error) => {
-            let code = error.get("code").map_or_else(String::new, |code| format!("error {code}: "));
-            let message =
-                error.get("message").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
-            return Err(refused(format!("{code}{message}")));
-        }
+    node.call(method, &params).map(|result| printed(&result))
+}
+
+/// A result as people read it.
+pub(super) fn printed(result: &Value) -> String {
+    match result {
+        Value::String(text) => format!("{text}\n"),
+        result => format!("{result:#}\n"),
     }
-    Ok(match reply.get("result") {
-        Some(Value::String(text)) => format!("{text}\n"),
-        Some(result) => format!("{result:#}\n"),
-        None => return Err(refused("the reply holds neither result nor error".to_owned())),
-    })
 }
 
 /// Names and summaries of the methods in an OpenRPC document.
@@ -158,16 +196,16 @@ fn entry(value: &Value, indent: usize) -> String {
     format!("{:indent$}{:<40} {help}\n", "", text(value, "name"))
 }
 
-fn entries<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+pub(super) fn entries<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// JSON where it is JSON, else the word itself.
-fn param(text: &str) -> Value {
+pub(super) fn param(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))
 }
 

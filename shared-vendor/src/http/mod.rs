@@ -14,7 +14,7 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{ConnectInfo, Request},
     http::StatusCode,
 };
@@ -152,6 +152,10 @@ async fn refuse(mut stream: TcpStream, status: StatusCode) {
 /// # Errors
 /// 413 when it is too large (without reading on), 408 when it is too slow, 400 when the client broke off.
 pub async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, StatusCode> {
+    // What the client announces is believed: it is told before it sends.
+    if body.size_hint().lower() > u64::try_from(limits.body_bytes).unwrap_or(u64::MAX) {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
     let limited = Limited::new(body, limits.body_bytes);
     match tokio::time::timeout(limits.body_timeout, limited.collect()).await {
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT),

@@ -60,6 +60,15 @@ async fn bodies_above_the_limit_are_413_and_slow_ones_408() {
     };
     assert!(ask(10, "0123456789").await.ends_with("10"));
     assert!(ask(11, "0123456789a").await.starts_with("HTTP/1.1 413"));
+    assert!(
+        ask(11, "").await.starts_with("HTTP/1.1 413"),
+        "refused by its announced length, before it comes"
+    );
+    let chunks = "POST /size HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n0123456789a\r\n";
+    assert!(
+        exchange(address, chunks.as_bytes()).await.starts_with("HTTP/1.1 413"),
+        "or when it has come so far"
+    );
     assert!(ask(10, "012").await.starts_with("HTTP/1.1 408"));
 }
 

@@ -27,6 +27,7 @@ pub use status::{Beat, Check, Phase, Section, Status, StatusCell, Warning};
 use crate::{
     clock::Clock,
     http::{self, Guard},
+    log::Recent,
     metrics::Registry,
     tasks::Stop,
 };
@@ -42,6 +43,8 @@ pub struct State {
     pub openrpc: Arc<OnceLock<Value>>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
+    /// The newest lines of the log.
+    pub log: Recent,
 }
 
 /// The running server. Dropping it leaves it running; [`Server::stop`] ends it.
@@ -100,6 +103,7 @@ fn router(guard: Guard, state: State) -> Router {
         .route("/health", get(healthz))
         .route("/startupz", get(startupz))
         .route("/metrics", get(metrics))
+        .route("/log", get(log))
         .route(
             "/status.json",
             get(|Shared(state): Shared<State>| async move { json_body(&json!(state.status.read())) }),
@@ -168,6 +172,15 @@ async fn startupz(Shared(state): Shared<State>) -> Response {
 async fn metrics(Shared(state): Shared<State>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.registry.encode())
         .into_response()
+}
+
+/// The newest lines, for this machine only: they name peers.
+async fn log(Shared(state): Shared<State>, ConnectInfo(client): ConnectInfo<SocketAddr>) -> Response {
+    if client.ip().to_canonical().is_loopback() {
+        state.log.text().into_response()
+    } else {
+        StatusCode::FORBIDDEN.into_response()
+    }
 }
 
 async fn page(Shared(state): Shared<State>) -> Html<String> {

@@ -10,6 +10,7 @@ fn start() -> (Server, State, ManualClock) {
         registry: Registry::new("demo"),
         openrpc: Arc::default(),
         clock: Arc::new(clock.clone()),
+        log: Recent::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     (Server::start(listener, Guard::default(), state.clone()).unwrap(), state, clock)

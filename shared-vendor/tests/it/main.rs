@@ -2,6 +2,7 @@
 
 mod command_line;
 mod life;
+mod support;
 
 use std::{path::PathBuf, process::Output};
 
