@@ -6,6 +6,7 @@ use std::{path::PathBuf, time::Duration};
 
 use neo_contract::{Hardforks, ProtocolSettings, hardfork::Hardfork};
 use neo_crypto::secp256r1::PublicKey;
+use neo_runtime::tokens::Standard;
 use shared_vendor::{
     config::{Kind, Setting},
     exit::{self, Report},
@@ -56,6 +57,12 @@ shared_vendor::settings! {
         max_block_fee: u64 = ["consensus.max-block-system-fee", "150000000000"],
         /// Write change-view messages as nodes before C# 3.10.1 and neo-go 0.121 do.
         old_change_view: bool = ["consensus.old-change-view", "false"],
+        /// NEP-6 wallet with the key of a state validator: the node then signs state roots.
+        state_wallet: Option<PathBuf> = ["state.wallet"],
+        /// Password of that wallet.
+        state_password: Option<Secret<String>> = ["state.password"],
+        /// Sign state roots with the keys of consensus.wallet when there is no state.wallet.
+        state_auto_verify: bool = ["state.auto-verify", "false"],
         /// Most GAS of one invocation over RPC, in datoshi.
         max_gas_invoke: u64 = ["rpc.max-gas-invoke", "2000000000"],
         /// Keep iterators that invocations return, for traverseiterator.
@@ -66,6 +73,12 @@ shared_vendor::settings! {
         max_items: usize = ["rpc.max-iterator-items", "100"],
         /// Entries that findstorage and findstates return.
         page_size: usize = ["rpc.max-find-items", "50"],
+        /// Standards whose tokens are indexed, NEP-11 and NEP-17: what accounts hold, and how it came to them.
+        trackers: Vec<Tracker> = ["tokens.trackers"],
+        /// Index transfers, too.
+        token_history: bool = ["tokens.history", "true"],
+        /// Most balances, or transfers, of one answer.
+        token_results: usize = ["tokens.max-results", "1000"],
         /// Names under which RPC may be asked, beside localhost and addresses.
         rpc_hosts: Vec<String> = ["rpc.allowed-hosts"],
         /// Web pages that may ask RPC, as http://example.org.
@@ -110,7 +123,35 @@ impl Setting for Fork {
     }
 }
 
+/// A standard of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tracker(pub Standard);
+
+impl Setting for Tracker {
+    const KIND: Kind = Kind::text("NEP-11 or NEP-17");
+
+    fn parse(texts: &[String]) -> Result<Self, String> {
+        match texts.first().map(String::as_str) {
+            Some("NEP-11") => Ok(Self(Standard::Nep11)),
+            Some("NEP-17") => Ok(Self(Standard::Nep17)),
+            _ => Err(Self::KIND.name.to_owned()),
+        }
+    }
+}
+
 impl Config {
+    /// Whether a standard is indexed.
+    #[must_use]
+    pub fn tracks(&self, standard: Standard) -> bool {
+        self.trackers.contains(&Tracker(standard))
+    }
+
+    /// Whether tokens are indexed, and with transfers.
+    #[must_use]
+    pub fn token_index(&self) -> Option<bool> {
+        (!self.trackers.is_empty()).then_some(self.token_history)
+    }
+
     /// The constants of the network, with what the configuration changes.
     ///
     /// # Errors

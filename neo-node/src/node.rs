@@ -1,24 +1,23 @@
 //! Wiring: opens the ledger, binds the sockets, starts the tasks, and carries values between the state machines, the
 //! sockets, the ledger and RPC. No rules and no parsing.
 //!
-//! Four tasks and one that gathers announcements: `chain` adds blocks, one after the other; `network` talks with peers; `consensus` runs when the node has a
-//! validator's key; `rpc` serves. They hear of each other through channels only.
+//! Five tasks and one that gathers announcements: `chain` adds blocks, one after the other; `network` talks with peers; `consensus` runs when the node has a
+//! validator's key; `state roots` keeps signed roots and signs them with a state validator's key; `rpc` serves. They hear of each other through channels only.
 
 mod chain;
 mod consensus;
+mod keys;
 mod network;
 mod news;
 mod report;
 mod serve;
+mod state;
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicU32},
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use neo_p2p::{peer::Local, transport};
-use neo_rpc::{Context as RpcContext, Network, Options, sessions::Sessions};
-use neo_runtime::{Admission, Ledger, mempool::PoolEvent};
+use neo_rpc::{Context as RpcContext, Network, Options, Tokens, sessions::Sessions};
+use neo_runtime::{Admission, Ledger, mempool::PoolEvent, tokens::Standard};
 use shared_vendor::{
     app::{Context, Daemon},
     exit::{self, Report},
@@ -44,7 +43,9 @@ const SUBSCRIBER_QUEUE: usize = 1_024;
 /// # Errors
 /// A port cannot be had, or the wallet of a validator cannot be used.
 pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>, ledger: Arc<Ledger>) -> Result<(), Report> {
-    let keys = consensus::keys(&ctx.config, ledger.settings().address_version)?;
+    let address_version = ledger.settings().address_version;
+    let keys = keys::of_consensus(&ctx.config, address_version)?;
+    let state_keys = keys::of_state(&ctx.config, keys.as_ref(), address_version)?;
     let listener = ctx.bind("p2p.addr", ctx.common.p2p_addr).await?;
     let p2p = listener.local_addr().map_err(|err| address_error("p2p.addr", &err))?;
     let rpc_listener = ctx.bind("rpc.addr", ctx.common.rpc_addr).await?;
@@ -62,7 +63,6 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>, ledger: Arc<Ledg
     news::spawn(&ctx, news, orders_sender.clone());
     let (blocks_sender, blocks) = mpsc::channel(BLOCK_QUEUE);
     let (network_view, network_shown) = watch::channel(Network::default());
-    let validated = Arc::new(AtomicU32::new(0));
     let user_agent = format!("/neo-node:{}/", D::VERSION);
     let nonce = random_u32(&ctx)?;
 
@@ -99,6 +99,8 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>, ledger: Arc<Ledg
         )
     });
     let consensus_inbox = consensus_inbox.transpose()?;
+    let (state_orders, state_news) = (orders_sender.clone(), executed.subscribe());
+    let state = state::spawn(&ctx, Arc::clone(&ledger), state_keys, state_orders, state_news);
     let wires = network::Wires {
         events,
         orders,
@@ -107,7 +109,7 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>, ledger: Arc<Ledg
         executed: executed.subscribe(),
         consensus: consensus_inbox,
         shown: network_view,
-        validated: Arc::clone(&validated),
+        state,
     };
     let seeds = resolve(&ledger.settings().seeds, p2p).await;
     network::spawn(&ctx, Arc::clone(&ledger), Arc::clone(&admission), Arc::clone(&hub), &seeds, wires);
@@ -122,7 +124,6 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>, ledger: Arc<Ledg
         blocks: submit_sender,
         executed,
         pool_changes: pool_events,
-        validated,
         sessions: Sessions::new(ctx.config.session_time, seed(&ctx)?),
         clock: Arc::clone(&ctx.clock),
         options: Options {
@@ -134,6 +135,12 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>, ledger: Arc<Ledg
             session_time: ctx.config.session_time,
             max_items: ctx.config.max_items,
             page_size: ctx.config.page_size,
+            tokens: Tokens {
+                nep11: ctx.config.tracks(Standard::Nep11),
+                nep17: ctx.config.tracks(Standard::Nep17),
+                history: ctx.config.token_history,
+                max_results: ctx.config.token_results,
+            },
         },
     };
     serve_rpc(&ctx, rpc_listener, context);

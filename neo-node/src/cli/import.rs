@@ -23,7 +23,7 @@ use shared_vendor::{
     app::Loaded, cli::print, clock::Clock as _, datadir::io_error, exit::Report, progress::Progress,
 };
 
-use super::{BLOCK_REFUSED, NeoNode, database_code, open_ledger};
+use super::{BLOCK_REFUSED, NeoNode, database_code, ledger_failed, open_ledger};
 
 /// Blocks that wait, checked, for their execution.
 const AHEAD: usize = 8;
@@ -61,8 +61,10 @@ pub(super) fn run(options: &Options, loaded: &Loaded<NeoNode>) -> Result<(), Rep
         logs: !options.no_logs,
         verify_transactions: !options.trust_transactions,
         write_buffer: options.write_buffer.saturating_mul(1 << 20),
+        tokens: loaded.config.token_index(),
     };
     let ledger = open_ledger(&data, settings, ledger_options)?;
+    ledger.index_tokens(|_| true).map_err(|err| ledger_failed(&err))?;
     let blocks = open(&options.file)?;
     let (started, before) = (loaded.clock.now(), ledger.height());
     let result = add_all(&ledger, blocks, options, loaded);

@@ -108,7 +108,8 @@ impl Daemon for NeoNode {
         let settings = ctx.config.protocol(&ctx.common.network)?;
         let data = Arc::clone(&ctx.data);
         // No other task waits for the store yet.
-        let ledger = tokio::task::block_in_place(|| open_ledger(&data, settings, LedgerOptions::default()))?;
+        let options = LedgerOptions { tokens: ctx.config.token_index(), ..LedgerOptions::default() };
+        let ledger = tokio::task::block_in_place(|| open_ledger(&data, settings, options))?;
         node::start(ctx, Arc::new(ledger)).await
     }
 }
@@ -169,6 +170,20 @@ pub fn open_ledger(
         };
         Report::new(code, code.title).at(place).because(&err)
     })
+}
+
+/// What ends the process when the ledger fails.
+#[must_use]
+pub fn ledger_failed(err: &LedgerError) -> Report {
+    let report = match err {
+        LedgerError::NoLogs(_) => Report::new(exit::BAD_VALUE, "tokens cannot be indexed")
+            .advice("import the blocks again with application logs, or leave tokens.trackers empty"),
+        _ => {
+            let code = database_code(err.is_damage());
+            Report::new(code, code.title)
+        }
+    };
+    report.because(err)
 }
 
 /// neo-node's own verbs.

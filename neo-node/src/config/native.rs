@@ -10,7 +10,8 @@ use shared_vendor::{
     exit::{self, Report},
 };
 
-/// `config.json`, `RpcServer.json` and `DBFTPlugin.json` of the C# node.
+/// `config.json`, `RpcServer.json`, `DBFTPlugin.json`, `StateService.json` and `TokensTracker.json`
+/// of the C# node.
 #[derive(Debug, Clone, Copy)]
 pub struct CSharp;
 
@@ -108,6 +109,10 @@ const CSHARP: &[Row] = &[
     ("ApplicationConfiguration.UnlockWallet.Path", "consensus.wallet", Turn::Path),
     ("ApplicationConfiguration.UnlockWallet.Password", "consensus.password", Turn::Plain),
     ("ApplicationConfiguration.UnlockWallet.IsActive", "", Turn::Nothing),
+    ("PluginConfiguration.EnabledTrackers", "tokens.trackers", Turn::Plain),
+    ("PluginConfiguration.TrackHistory", "tokens.history", Turn::Plain),
+    ("PluginConfiguration.MaxResults", "tokens.max-results", Turn::Plain),
+    ("PluginConfiguration.AutoVerify", "state.auto-verify", Turn::Plain),
     ("PluginConfiguration.MaxBlockSize", "consensus.max-block-size", Turn::Plain),
     ("PluginConfiguration.MaxBlockSystemFee", "consensus.max-block-system-fee", Turn::Plain),
     ("PluginConfiguration.Servers.Port", "rpc.addr", Turn::LocalPort),
@@ -149,10 +154,14 @@ const NEO_GO: &[Row] = &[
     ("ApplicationConfiguration.Consensus.UnlockWallet.Path", "consensus.wallet", Turn::Path),
     ("ApplicationConfiguration.Consensus.UnlockWallet.Password", "consensus.password", Turn::Plain),
     ("ApplicationConfiguration.Consensus.Enabled", "", Turn::Nothing),
+    ("ApplicationConfiguration.StateRoot.UnlockWallet.Path", "state.wallet", Turn::Path),
+    ("ApplicationConfiguration.StateRoot.UnlockWallet.Password", "state.password", Turn::Plain),
+    ("ApplicationConfiguration.StateRoot.Enabled", "", Turn::Nothing),
 ];
 
 /// Sections that another node's switch turns off: the switch and what it governs.
 const SWITCHES: &[(&str, &str)] = &[
+    ("ApplicationConfiguration.StateRoot.Enabled", "ApplicationConfiguration.StateRoot.UnlockWallet"),
     ("ApplicationConfiguration.Consensus.Enabled", "ApplicationConfiguration.Consensus.UnlockWallet"),
     ("ApplicationConfiguration.UnlockWallet.IsActive", "ApplicationConfiguration.UnlockWallet"),
 ];

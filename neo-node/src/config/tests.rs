@@ -13,7 +13,7 @@ const COMMITTEE: &str = "0295aaef9ce3bc2ffc3491792e90cb80a21d355501079e680989cbd
 #[test]
 fn the_yaml_of_neo_go_becomes_our_settings() {
     let text = format!(
-        "ProtocolConfiguration:\n  Magic: 56753\n  InitialGASSupply: 52000000\n  TimePerBlock: 500ms\n  StandbyCommittee:\n    - {COMMITTEE}\n  ValidatorsCount: 1\n  SeedList:\n    - 127.0.0.1:20333\n  P2PSigExtensions: true\n  Hardforks:\n    Aspidochelone: 25\n    Basilisk: 50\nApplicationConfiguration:\n  P2P:\n    Addresses:\n      - \":20333\"\n    MinPeers: 0\n  Consensus:\n    Enabled: true\n    UnlockWallet:\n      Path: ./solo.json\n      Password: pass\n  RPC:\n    Addresses:\n      - \"127.0.0.1:30333\"\n    MaxGasInvoke: 50\n"
+        "ProtocolConfiguration:\n  Magic: 56753\n  InitialGASSupply: 52000000\n  TimePerBlock: 500ms\n  StandbyCommittee:\n    - {COMMITTEE}\n  ValidatorsCount: 1\n  SeedList:\n    - 127.0.0.1:20333\n  P2PSigExtensions: true\n  Hardforks:\n    Aspidochelone: 25\n    Basilisk: 50\nApplicationConfiguration:\n  P2P:\n    Addresses:\n      - \":20333\"\n    MinPeers: 0\n  Consensus:\n    Enabled: true\n    UnlockWallet:\n      Path: ./solo.json\n      Password: pass\n  StateRoot:\n    Enabled: true\n    UnlockWallet:\n      Path: ./state.json\n      Password: word\n  RPC:\n    Addresses:\n      - \"127.0.0.1:30333\"\n    MaxGasInvoke: 50\n"
     );
     let read = native::NeoGo.read(Path::new("/etc/x/p.yml"), &text).unwrap();
     let of = |key| texts(&read.entries, key);
@@ -26,6 +26,8 @@ fn the_yaml_of_neo_go_becomes_our_settings() {
     assert_eq!(of("rpc.addr"), ["127.0.0.1:30333"]);
     assert_eq!(of("rpc.max-gas-invoke"), ["5000000000"]);
     assert_eq!(of("consensus.wallet"), ["/etc/x/./solo.json"]);
+    assert_eq!(of("state.wallet"), ["/etc/x/./state.json"]);
+    assert_eq!(of("state.password"), ["word"]);
     assert!(read.warnings.iter().any(|line| line.contains("P2PSigExtensions is an extension")));
     assert_eq!(native::NeoGo.read(Path::new("x.yml"), "a: [").unwrap_err().exit(), exit::Exit::Config);
 }

@@ -9,11 +9,14 @@ use shared_vendor::{
     app::{Context, Daemon},
     exit::{self, Report},
     rpc::Error,
-    tasks::Stage,
+    tasks::{Stage, Stop},
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::config::Config;
+use crate::{cli::ledger_failed, config::Config};
+
+/// Blocks between two lines about the index of tokens.
+const TOKENS_REPORT: u32 = 10_000;
 
 /// A block to add, and where to tell what became of it.
 pub(super) struct Request {
@@ -42,6 +45,7 @@ pub(super) fn spawn<D: Daemon<Config = Config>>(
 ) {
     let (clock, metrics) = (Arc::clone(&ctx.clock), ctx.metrics.clone());
     ctx.tasks.spawn_in(Stage::Store, "chain", |stop| async move {
+        index_tokens(&ledger, &stop).await?;
         loop {
             let request = tokio::select! {
                 () = stop.wait() => break,
@@ -85,6 +89,22 @@ pub(super) fn spawn<D: Daemon<Config = Config>>(
             Ok(Ok(())) | Err(_) => Ok(()),
         }
     });
+}
+
+/// Indexes tokens of the blocks that came while there was no index. No block is added meanwhile.
+async fn index_tokens(ledger: &Arc<Ledger>, stop: &Stop) -> Result<(), Report> {
+    let (ledger, stop) = (Arc::clone(ledger), stop.clone());
+    let go_on = move |height: u32| {
+        if height.is_multiple_of(TOKENS_REPORT) && height > 0 {
+            tracing::info!(target: "chain", height, "indexing tokens");
+        }
+        !stop.is_set()
+    };
+    let indexed = tokio::task::spawn_blocking(move || ledger.index_tokens(go_on)).await;
+    match indexed {
+        Ok(Err(err)) => Err(ledger_failed(&err)),
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
 }
 
 type Persisted = Result<Result<Arc<Executed>, Outcome>, Box<Report>>;

@@ -1,6 +1,6 @@
 //! The task of a validator: it feeds the state machine of `neo-consensus` and carries out what it wants.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use neo_base::ledger::{Extensible, Transaction};
 use neo_consensus::{ChangeViewForm, Effect, Input, Note, Rejection, Service, Settings, Tip};
@@ -15,12 +15,11 @@ use neo_runtime::{
     mempool::{Others, PoolEvent},
     verify::{self, VerifyError},
 };
-use neo_wallet::Wallet;
 use shared_vendor::{
     app::{Context, Daemon},
     clock::{Clock, Time},
     datadir::DataDir,
-    exit::{self, Report},
+    exit::Report,
     machine::Machine,
     tasks::{Stage, Stop},
 };
@@ -40,45 +39,6 @@ pub(super) struct Wires {
     pub(super) blocks: mpsc::Sender<Request>,
     pub(super) executed: broadcast::Receiver<Arc<Executed>>,
     pub(super) pool: broadcast::Receiver<PoolEvent>,
-}
-
-/// The private keys of the configured wallet; `None` when the node takes no part in consensus.
-///
-/// # Errors
-/// The wallet cannot be read or unlocked.
-pub(super) fn keys(config: &Config, address_version: u8) -> Result<Option<Vec<PrivateKey>>, Report> {
-    let Some(path) = &config.wallet else { return Ok(None) };
-    let password = config.password.as_ref().ok_or_else(|| {
-        Report::new(exit::BAD_VALUE, "consensus.wallet is set, and consensus.password is not")
-            .advice("set NEO_NODE_CONSENSUS_PASSWORD_FILE to a file that holds the password")
-    })?;
-    let wallet = open_wallet(path, address_version)?;
-    let refused = |err: &neo_wallet::WalletError| {
-        Report::new(exit::BAD_VALUE, "the wallet cannot be unlocked")
-            .at(path.display().to_string())
-            .because(err)
-    };
-    let mut keys: Vec<PrivateKey> = Vec::new();
-    for account in wallet.accounts.iter().filter(|account| account.key.is_some()) {
-        let key = wallet
-            .unlock(account, password.expose().as_bytes(), address_version)
-            .map_err(|err| refused(&err))?;
-        if !keys.iter().any(|known| known.public_key() == key.public_key()) {
-            keys.push(key);
-        }
-    }
-    Ok(Some(keys))
-}
-
-fn open_wallet(path: &Path, address_version: u8) -> Result<Wallet, Report> {
-    let text = std::fs::read_to_string(path).map_err(|err| {
-        Report::new(exit::NO_INPUT, "the wallet cannot be read").at(path.display().to_string()).because(&err)
-    })?;
-    Wallet::parse(&text, address_version).map_err(|err| {
-        Report::new(exit::BAD_VALUE, "the file is no NEP-6 wallet")
-            .at(path.display().to_string())
-            .because(&err)
-    })
 }
 
 /// Starts the task; what is returned takes payloads of consensus.
@@ -292,7 +252,7 @@ fn points(keys: &[[u8; 33]]) -> Vec<PublicKey> {
     keys.iter().filter_map(|key| PublicKey::from_bytes(key)).collect()
 }
 
-async fn until(clock: &dyn Clock, deadline: Option<Time>) {
+pub(super) async fn until(clock: &dyn Clock, deadline: Option<Time>) {
     let Some(deadline) = deadline else { return std::future::pending().await };
     loop {
         let left = deadline.since(clock.now());

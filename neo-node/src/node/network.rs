@@ -3,10 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,14 +20,14 @@ use neo_contract::{
 };
 use neo_crypto::secp256r1::PublicKey;
 use neo_p2p::{
-    AddressBook, ExtensiblePool, Message, inventory,
+    AddressBook, ExtensiblePool, Message, Refusal, inventory,
     payload::{Address, AddressList, Capability, Hashes, InventoryKind, MAX_HASHES},
     peer::{Announcement, End, Input},
     sync::{self, PeerId, Sync},
     transport::{Connection, Event, Hub},
 };
 use neo_rpc::{Network, Peer};
-use neo_runtime::{Admission, Executed, Ledger, StateRoot, verify};
+use neo_runtime::{Admission, Executed, Ledger, state_root, verify};
 use shared_vendor::{
     app::{Context, Daemon},
     clock::{Clock, Time},
@@ -57,8 +54,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(1);
 const VERIFIERS: usize = 64;
 /// Most gas of the witness of a payload, in datoshi.
 const PAYLOAD_GAS: u64 = 6_000_000;
-/// Most gas of the witness of a state root, in datoshi.
-const ROOT_GAS: u64 = 150_000_000;
+/// Payloads that wait for the next block, at most.
+const MAX_EARLY: usize = 64;
 /// Blocks behind the headers at which transactions are not worth a look.
 const NEAR: u32 = 2;
 
@@ -87,7 +84,7 @@ pub(super) struct Wires {
     pub(super) executed: broadcast::Receiver<Arc<Executed>>,
     pub(super) consensus: Option<mpsc::Sender<Box<Extensible>>>,
     pub(super) shown: watch::Sender<Network>,
-    pub(super) validated: Arc<AtomicU32>,
+    pub(super) state: mpsc::Sender<Box<Extensible>>,
 }
 
 /// Starts the task.
@@ -99,7 +96,7 @@ pub(super) fn spawn<D: Daemon<Config = Config>>(
     seeds: &[SocketAddr],
     wires: Wires,
 ) {
-    let Wires { events, orders, own_orders, blocks, executed, consensus, shown, validated } = wires;
+    let Wires { events, orders, own_orders, blocks, executed, consensus, shown, state } = wires;
     let mut addresses = AddressBook::default();
     seeds.iter().for_each(|seed| addresses.add_seed(*seed));
     let tip = ledger.tip();
@@ -124,7 +121,8 @@ pub(super) fn spawn<D: Daemon<Config = Config>>(
         blocks,
         consensus,
         shown,
-        validated,
+        state,
+        early: Vec::new(),
         verifiers: Arc::new(Semaphore::new(VERIFIERS)),
     };
     ctx.tasks.spawn("network", |stop| node.run(events, orders, executed, stop));
@@ -153,7 +151,9 @@ struct Node {
     blocks: mpsc::Sender<Request>,
     consensus: Option<mpsc::Sender<Box<Extensible>>>,
     shown: watch::Sender<Network>,
-    validated: Arc<AtomicU32>,
+    state: mpsc::Sender<Box<Extensible>>,
+    /// Payloads that are valid from the next block on.
+    early: Vec<Extensible>,
     verifiers: Arc<Semaphore>,
 }
 
@@ -313,10 +313,12 @@ impl Node {
     fn on_extensible(&mut self, payload: Extensible) {
         let hash = payload.hash();
         self.inventory(inventory::Input::Arrived(hash));
-        if self.extensibles.check(&payload).is_err() || !self.is_signed(&payload) {
-            return;
+        match self.extensibles.check(&payload) {
+            Ok(()) if self.is_signed(&payload) => self.keep(payload),
+            // Judged again with the next block, which often comes a moment later.
+            Err(Refusal::Early) if self.early.len() < MAX_EARLY => self.early.push(payload),
+            Ok(()) | Err(_) => {}
         }
-        self.keep(payload);
     }
 
     fn is_signed(&self, payload: &Extensible) -> bool {
@@ -337,33 +339,8 @@ impl Node {
                     let _ = consensus.try_send(Box::new(payload));
                 }
             }
-            "StateService" => self.on_state_root(&payload.data),
-            _ => {}
-        }
-    }
-
-    /// A signed state root: kept when it is ours and the state validators have signed it.
-    fn on_state_root(&self, data: &[u8]) {
-        use neo_base::codec::Wire;
-        let Some(root) = data.strip_prefix(&[1]).and_then(|bytes| StateRoot::from_bytes(bytes).ok()) else {
-            return;
-        };
-        let Some(witness) = &root.witness else { return };
-        let Ok(view) = self.ledger.view() else { return };
-        let Ok(keys) = role::designated(&view, Role::StateValidator, root.index) else { return };
-        let account = bft_address(&points(&keys));
-        let hash = UInt256(neo_crypto::hash::sha256(&root.unsigned()));
-        let signed = verify::Signed::Other { hash, accounts: vec![account] };
-        let settings = self.ledger.settings();
-        if verify::verify_witness(settings, &view, &signed, &account, witness, ROOT_GAS).is_err() {
-            return;
-        }
-        match self.ledger.put_signed_root(&root) {
-            Ok(true) => {
-                self.validated.fetch_max(root.index, Ordering::Relaxed);
-            }
-            Ok(false) if root.index <= self.ledger.height() => {
-                tracing::error!(target: "state", height = root.index, root = %root.root, "state validators have signed another root than ours");
+            state_root::message::CATEGORY => {
+                let _ = self.state.try_send(Box::new(payload));
             }
             _ => {}
         }
@@ -465,6 +442,9 @@ impl Node {
             self.header_tip = self.ledger.tip_header();
         }
         self.refresh_senders();
+        for payload in std::mem::take(&mut self.early) {
+            self.on_extensible(payload);
+        }
         for peer in self.peers.values() {
             let _ = peer.orders.give(Input::Height(tip.height));
         }
@@ -485,9 +465,10 @@ impl Node {
         let mut senders = BTreeSet::new();
         senders.extend(neo::committee_address(&view).ok());
         let validators = neo::next_validators(&view, settings).unwrap_or_default();
+        // Those of the last block vote on its root when others take over from the next block on.
         let state =
-            role::designated(&view, Role::StateValidator, height.saturating_add(1)).unwrap_or_default();
-        for keys in [points(&validators), points(&state)] {
+            |height| points(&role::designated(&view, Role::StateValidator, height).unwrap_or_default());
+        for keys in [points(&validators), state(height), state(height.saturating_add(1))] {
             if !keys.is_empty() {
                 senders.insert(bft_address(&keys));
                 senders.extend(keys.iter().map(single_account));

@@ -418,8 +418,9 @@ pub(crate) fn chain_of(folder: &Path) -> Result<Arc<Ledger>, String> {
 
 /// Imports a file of blocks into memory.
 fn import(settings: &Arc<ProtocolSettings>, bytes: &[u8], with_start: bool) -> Result<Ledger, String> {
-    let ledger = Ledger::open(settings.clone(), LedgerOptions::default(), Database::in_memory())
-        .map_err(|err| causes(&err))?;
+    let options = LedgerOptions { tokens: Some(true), ..LedgerOptions::default() };
+    let ledger =
+        Ledger::open(settings.clone(), options, Database::in_memory()).map_err(|err| causes(&err))?;
     let mut blocks = BlockReader::open(bytes, with_start).map_err(|err| causes(&err))?;
     while let Some(block) = blocks.next_block().map_err(|err| causes(&err))? {
         let index = block.header.body().index;

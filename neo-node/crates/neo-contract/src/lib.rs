@@ -12,6 +12,7 @@ pub mod json;
 pub mod manifest;
 pub mod native;
 pub mod nef;
+pub mod script;
 pub mod settings;
 pub mod state;
 

@@ -1,6 +1,8 @@
-//! Scripts that RPC builds from values: pushes and calls. Mirrors `VM/ScriptBuilder.cs` and `EmitDynamicCall`.
+//! Scripts that are built from values: pushes and calls. Mirrors `VM/ScriptBuilder.cs` and `EmitDynamicCall`.
 
 use neo_base::{Int, UInt160, account::interop_id};
+
+use crate::CallFlags;
 
 const PUSHINT8: u8 = 0x00;
 const PUSHTRUE: u8 = 0x08;
@@ -15,9 +17,6 @@ const NEWMAP: u8 = 0xc8;
 const DUP: u8 = 0x4a;
 const SETITEM: u8 = 0xd0;
 const SYSCALL: u8 = 0x41;
-
-/// Flags of a call that may do everything.
-const ALL: i64 = 15;
 
 /// A value that a script pushes.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,10 +59,21 @@ impl ScriptBuilder {
         self
     }
 
-    /// Calls a method of a contract with these arguments.
+    /// Calls a method of a contract with these arguments; the call may do everything.
     pub fn call(&mut self, contract: &UInt160, method: &str, arguments: &[Argument]) -> &mut Self {
+        self.call_with(CallFlags::ALL, contract, method, arguments)
+    }
+
+    /// The same with what the call may do.
+    pub fn call_with(
+        &mut self,
+        flags: CallFlags,
+        contract: &UInt160,
+        method: &str,
+        arguments: &[Argument],
+    ) -> &mut Self {
         self.push_list(arguments);
-        self.push_int(&Int::from(ALL));
+        self.push_int(&Int::from(flags.bits()));
         self.push_bytes(method.as_bytes());
         self.push_bytes(contract.as_bytes());
         self.0.push(SYSCALL);

@@ -21,6 +21,9 @@ pub enum Refusal {
     /// Its sender has no office.
     #[error("the sender may not send payloads")]
     Sender,
+    /// It is valid from the next block on; that block may be on its way.
+    #[error("the payload is valid from the next height on")]
+    Early,
 }
 
 /// The payloads of a node.
@@ -40,10 +43,14 @@ impl ExtensiblePool {
     pub fn check(&self, payload: &Extensible) -> Result<(), Refusal> {
         if self.payloads.contains_key(&payload.hash()) {
             Err(Refusal::Known)
-        } else if self.height < payload.valid_block_start || self.height >= payload.valid_block_end {
+        } else if self.height.saturating_add(1) < payload.valid_block_start
+            || self.height >= payload.valid_block_end
+        {
             Err(Refusal::Height)
         } else if !self.senders.contains(&payload.sender) {
             Err(Refusal::Sender)
+        } else if self.height < payload.valid_block_start {
+            Err(Refusal::Early)
         } else {
             Ok(())
         }
@@ -107,6 +114,17 @@ mod tests {
         assert_eq!(pool.check(&payload(1, 1, 10)), Err(Refusal::Known));
         pool.on_height(10, [UInt160([1; 20])].into());
         assert!(pool.get(&payload(1, 1, 10).hash()).is_none());
+    }
+
+    #[test]
+    fn what_is_valid_from_the_next_block_on_is_told_from_what_is_far_ahead() {
+        let mut pool = ExtensiblePool::default();
+        pool.on_height(9, [UInt160([1; 20])].into());
+        let from = |sender, start| Extensible { valid_block_start: start, ..payload(sender, 1, 100) };
+        assert_eq!(pool.check(&from(1, 9)), Ok(()));
+        assert_eq!(pool.check(&from(1, 10)), Err(Refusal::Early));
+        assert_eq!(pool.check(&from(2, 10)), Err(Refusal::Sender));
+        assert_eq!(pool.check(&from(1, 11)), Err(Refusal::Height));
     }
 
     #[test]

@@ -16,6 +16,6 @@ pub mod sync;
 pub mod transport;
 
 pub use address_book::AddressBook;
-pub use extensible::ExtensiblePool;
+pub use extensible::{ExtensiblePool, Refusal};
 pub use frame::{Frame, FrameError};
 pub use message::{Message, MessageError};

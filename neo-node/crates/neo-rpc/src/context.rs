@@ -1,10 +1,6 @@
 //! What methods read and ask.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicU32},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use neo_base::{UInt160, UInt256, ledger::Block};
 use neo_contract::{ProtocolSettings, engine::EngineError};
@@ -65,6 +61,21 @@ pub struct Options {
     pub max_items: usize,
     /// Entries of findstorage and findstates.
     pub page_size: usize,
+    /// Tokens.
+    pub tokens: Tokens,
+}
+
+/// Which tokens are indexed, and how much of it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tokens {
+    /// Tokens that are told apart.
+    pub nep11: bool,
+    /// Tokens that are all the same.
+    pub nep17: bool,
+    /// Transfers, too.
+    pub history: bool,
+    /// Most balances, or transfers, of one answer.
+    pub max_results: usize,
 }
 
 /// What methods read and ask.
@@ -81,8 +92,6 @@ pub struct Context {
     pub executed: broadcast::Sender<Arc<Executed>>,
     /// What happens in the pool.
     pub pool_changes: broadcast::Sender<PoolEvent>,
-    /// Height of the last state root that the state validators have signed.
-    pub validated: Arc<AtomicU32>,
     /// Kept iterators.
     pub sessions: Sessions,
     /// Time.

@@ -10,8 +10,8 @@ mod invoke;
 mod methods;
 mod params;
 pub mod render;
-pub mod script;
 pub mod sessions;
 
-pub use context::{Context, Network, Options, Peer, SubmittedBlock};
+pub use context::{Context, Network, Options, Peer, SubmittedBlock, Tokens};
 pub use methods::methods;
+pub use neo_contract::script;

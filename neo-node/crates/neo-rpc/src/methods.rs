@@ -5,6 +5,7 @@ mod contract;
 mod node;
 mod state;
 mod subscribe;
+mod tokens;
 mod utility;
 
 use shared_vendor::rpc::{Methods, ParamDoc};
@@ -20,6 +21,7 @@ pub fn methods() -> Methods<Context> {
     contract::add(&mut methods);
     state::add(&mut methods);
     subscribe::add(&mut methods);
+    tokens::add(&mut methods);
     utility::add(&mut methods);
     methods
 }

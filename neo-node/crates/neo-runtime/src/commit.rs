@@ -43,6 +43,12 @@ impl StateRoot {
         self.root.write(&mut writer);
         writer.into_vec()
     }
+
+    /// SHA-256 of everything but the witness.
+    #[must_use]
+    pub fn hash(&self) -> UInt256 {
+        UInt256(neo_crypto::hash::sha256(&self.unsigned()))
+    }
 }
 
 impl Wire for StateRoot {

@@ -89,16 +89,39 @@ struct Overlay<'a, S> {
     changes: Changes,
 }
 
+impl<S: Store> Overlay<'_, S> {
+    fn now(&self) -> After<'_, S> {
+        After { before: self.base, changes: &self.changes }
+    }
+}
+
 impl<S: Store> Store for Overlay<'_, S> {
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.now().get(key)
+    }
+
+    fn seek(&self, prefix: &[u8], after: Option<&[u8]>, backward: bool) -> Result<Option<Entry>, StoreError> {
+        self.now().seek(prefix, after, backward)
+    }
+}
+
+/// The state after a block, before it is committed.
+#[derive(Debug)]
+pub(crate) struct After<'a, S> {
+    pub(crate) before: &'a S,
+    pub(crate) changes: &'a Changes,
+}
+
+impl<S: Store> Store for After<'_, S> {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         match self.changes.get(key) {
             Some(changed) => Ok(changed.clone()),
-            None => self.base.get(key),
+            None => self.before.get(key),
         }
     }
 
     fn seek(&self, prefix: &[u8], after: Option<&[u8]>, backward: bool) -> Result<Option<Entry>, StoreError> {
-        seek_merged(self.base, std::slice::from_ref(&self.changes), prefix, after, backward)
+        seek_merged(self.before, std::slice::from_ref(self.changes), prefix, after, backward)
     }
 }
 

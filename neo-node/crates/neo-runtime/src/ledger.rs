@@ -1,29 +1,42 @@
 //! The chain as this node has it: one block after the other is verified, executed and committed; what is committed can
 //! be read while the next block is under way. Mirrors `Ledger/Blockchain.cs` and the plugin `StateService`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::{
+    ops::Range,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use neo_base::{
-    UInt256,
+    UInt160, UInt256,
     codec::Wire,
     ledger::{Block, Header, Transaction},
 };
 use neo_contract::{
     ProtocolSettings,
     engine::{EngineError, Store},
-    native::{self, ContractId, rows},
+    native::{
+        self, ContractId,
+        role::{self, Role},
+        rows,
+    },
+    settings::bft_address,
 };
+use neo_crypto::secp256r1::PublicKey;
 use neo_store::{Database, StoreError, Table, WriteSet, schema};
 use rayon::prelude::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::{
     block_check::BlockCheck,
     commit::{self, Roots, StateRoot},
-    execute::{ExecuteError, Executed, Remembering, execute, genesis},
-    log::{self, Log},
+    execute::{After, ExecuteError, Executed, Remembering, execute, genesis},
+    log::{self, Execution, Log},
     mempool::Others,
     state_root::{Trie, TrieError},
-    verify::{self, VerifyError},
+    tokens::{self, Balance, Direction, Standard, Transfer},
+    verify::{self, MAX_VERIFICATION_GAS, VerifyError},
     view::{HistoricView, HotRows, LedgerView},
 };
 
@@ -39,11 +52,13 @@ pub struct LedgerOptions {
     /// Bytes of changes that may wait before they are written; 0 writes every block at once. What waits is lost when
     /// the process is killed, and the chain then ends at an earlier block.
     pub write_buffer: usize,
+    /// Index what accounts hold of tokens; with `true` also how it came to them. `None`: no index.
+    pub tokens: Option<bool>,
 }
 
 impl Default for LedgerOptions {
     fn default() -> Self {
-        Self { history: true, logs: true, verify_transactions: true, write_buffer: 0 }
+        Self { history: true, logs: true, verify_transactions: true, write_buffer: 0, tokens: None }
     }
 }
 
@@ -81,6 +96,9 @@ pub enum LedgerError {
     /// The state of a height is not kept, or the height is not reached.
     #[error("the state of height {0} is not kept")]
     NoState(u32),
+    /// The application logs of a block are not kept, so its transfers are not known.
+    #[error("the application logs of block {0} are not kept")]
+    NoLogs(u32),
 }
 
 impl LedgerError {
@@ -91,7 +109,7 @@ impl LedgerError {
             Self::Store(err) => err.is_damage(),
             Self::State(err) => is_state_damage(err),
             Self::Trie(_) | Self::NoState(_) => true,
-            Self::Network { .. } | Self::Version { .. } | Self::History(_) => false,
+            Self::Network { .. } | Self::Version { .. } | Self::History(_) | Self::NoLogs(_) => false,
         }
     }
 }
@@ -199,6 +217,21 @@ impl CheckedBlock {
     }
 }
 
+/// What became of a signed state root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignedRoot {
+    /// Its witness is kept now.
+    Kept,
+    /// A witness of this root was known before.
+    Known,
+    /// The height is not reached.
+    Ahead,
+    /// This node has another root at that height.
+    Different,
+    /// The state validators of that height have not signed it.
+    Unsigned,
+}
+
 /// The last block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tip {
@@ -231,6 +264,8 @@ pub struct Ledger {
     database: Arc<Database>,
     shown: RwLock<Shown>,
     roots: Mutex<Roots>,
+    /// The next height to index tokens of; changes under the lock of `roots` only.
+    next_tokens: AtomicU32,
 }
 
 impl Ledger {
@@ -251,7 +286,8 @@ impl Ledger {
         let (header, root) = (first.header.clone(), UInt256::ZERO);
         let shown = Shown { header, root, waiting: Arc::default(), hot: Arc::default() };
         let (shown, roots) = (RwLock::new(shown), Mutex::new(Roots::new(trie, options.history)));
-        let ledger = Self { settings, options, database, shown, roots };
+        let next_tokens = AtomicU32::new(if is_new { 0 } else { next_tokens(&database, options.tokens)? });
+        let ledger = Self { settings, options, database, shown, roots, next_tokens };
         if is_new {
             let executed = {
                 let view = ledger.view().map_err(LedgerError::from)?;
@@ -432,12 +468,36 @@ impl Ledger {
         if self.options.logs {
             commit::put_logs(executed, &mut changes);
         }
+        let indexes = self.options.tokens.is_some() && self.next_tokens.load(Ordering::Relaxed) == index;
+        if indexes {
+            let view = self.view().map_err(LedgerError::from)?;
+            let store = After { before: &view, changes: &executed.changes };
+            let transactions = executed.transactions.iter().map(|(hash, execution)| (*hash, execution));
+            self.index(&store, &executed.block.header, &executed.log, transactions, &mut changes)?;
+        }
+        let tip = (executed.block.header.clone(), root);
+        self.take_over(roots, changes, Some(tip))?;
+        if indexes {
+            self.next_tokens.store(index.saturating_add(1), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Shows changes to readers, together with a new tip, and writes them when enough wait.
+    fn take_over(
+        &self,
+        roots: &mut Roots,
+        changes: WriteSet,
+        tip: Option<(Header, UInt256)>,
+    ) -> Result<(), LedgerError> {
         let waiting = {
             let mut shown = self.shown.write().unwrap_or_else(PoisonError::into_inner);
             // copied only when a reader still looks at it
             Arc::make_mut(&mut shown.waiting).absorb(changes);
-            (shown.header, shown.root) = (executed.block.header.clone(), root);
-            shown.hot = Arc::default();
+            if let Some(tip) = tip {
+                (shown.header, shown.root) = tip;
+                shown.hot = Arc::default();
+            }
             shown.waiting.clone()
         };
         if waiting.bytes() >= self.options.write_buffer {
@@ -475,21 +535,151 @@ impl Ledger {
         commit::state_root(&self.view()?, height)
     }
 
-    /// Keeps the witness of a state root that the state validators have signed. False when the root is another one.
+    /// Rows of the index of tokens for a block.
+    fn index<'a, S: Store>(
+        &self,
+        after: &S,
+        header: &Header,
+        log: &'a Log,
+        transactions: impl Iterator<Item = (UInt256, &'a Execution)>,
+        rows: &mut WriteSet,
+    ) -> Result<(), LedgerError> {
+        let Some(history) = self.options.tokens else { return Ok(()) };
+        let (before, behind) = log.executions.split_at(log.executions.len().min(1));
+        let executions = before.iter().map(|execution| (None, execution));
+        let executions = executions.chain(transactions.map(|(hash, execution)| (Some(hash), execution)));
+        let executions = executions.chain(behind.iter().map(|execution| (None, execution)));
+        tokens::index(&self.settings, after, header, executions, history, rows)?;
+        let next = header.body().index.saturating_add(1);
+        let row = [&next.to_le_bytes()[..], &[u8::from(history)]].concat();
+        rows.put(Table::Meta, schema::TOKENS.to_vec(), row);
+        Ok(())
+    }
+
+    /// Indexes tokens of the blocks that came while the index was not kept. `go_on` hears of each height before it is taken and
+    /// may say that it is enough. True when the index has reached the tip, or none is kept.
+    ///
+    /// # Errors
+    /// The store fails, or the logs of such a block are not kept.
+    pub fn index_tokens(&self, mut go_on: impl FnMut(u32) -> bool) -> Result<bool, LedgerError> {
+        while self.options.tokens.is_some() {
+            let mut roots = self.lock_roots();
+            let height = self.next_tokens.load(Ordering::Relaxed);
+            if height > self.height() {
+                break;
+            }
+            if !go_on(height) {
+                return Ok(false);
+            }
+            let changes = self.token_rows(height)?;
+            self.take_over(&mut roots, changes, None)?;
+            self.next_tokens.store(height.saturating_add(1), Ordering::Relaxed);
+        }
+        Ok(true)
+    }
+
+    /// Rows of the index for a block that is on the chain, from its logs.
+    fn token_rows(&self, height: u32) -> Result<WriteSet, LedgerError> {
+        let (mut rows, view) = (WriteSet::default(), self.view()?);
+        let hash = native::ledger::block_hash(&view, height)?.ok_or(LedgerError::NoState(height))?;
+        let block = native::ledger::trimmed_block(&view, &hash)?.ok_or(LedgerError::NoState(height))?;
+        let log_of = |hash| self.application_log(hash)?.ok_or(LedgerError::NoLogs(height));
+        let log = log_of(&hash)?;
+        let logs = block.hashes.iter().map(|hash| Ok((*hash, log_of(hash)?)));
+        let logs: Vec<(UInt256, Log)> = logs.collect::<Result<_, LedgerError>>()?;
+        let transactions = logs.iter().filter_map(|(hash, log)| Some((*hash, log.executions.first()?)));
+        if self.options.history {
+            self.index(&self.historic(height)?, &block.header, &log, transactions, &mut rows)?;
+        } else {
+            self.index(&view, &block.header, &log, transactions, &mut rows)?;
+        }
+        Ok(rows)
+    }
+
+    /// What an account holds of the tokens of a standard, `limit` at most.
     ///
     /// # Errors
     /// The store fails.
-    pub fn put_signed_root(&self, signed: &StateRoot) -> Result<bool, LedgerError> {
-        let guard = self.lock_roots();
-        let own = self.state_root(signed.index)?;
-        if own.is_none_or(|own| own.root != signed.root) {
-            return Ok(false);
+    pub fn balances(
+        &self,
+        standard: Standard,
+        account: &UInt160,
+        limit: usize,
+    ) -> Result<Vec<Balance>, LedgerError> {
+        tokens::balances(&self.view()?.tables, standard, account, limit)
+    }
+
+    /// Transfers of an account within `times`, from the first to before the last, in milliseconds since 1970; `limit` at most, the
+    /// oldest first or the newest.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn transfers(
+        &self,
+        (standard, direction): (Standard, Direction),
+        account: &UInt160,
+        times: Range<u64>,
+        newest: bool,
+        limit: usize,
+    ) -> Result<Vec<Transfer>, LedgerError> {
+        tokens::transfers(&self.view()?.tables, (standard, direction), account, times, newest, limit)
+    }
+
+    /// The highest root whose witness is known.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn validated_root(&self) -> Result<Option<u32>, LedgerError> {
+        let row = self.view()?.tables.get(Table::Meta, schema::VALIDATED)?;
+        Ok(row.and_then(|bytes| Some(u32::from_le_bytes(*bytes.first_chunk()?))))
+    }
+
+    /// The state validators of a height, in the order of their keys; none when nobody is designated.
+    ///
+    /// # Errors
+    /// The store fails, or the height is above that of the next block.
+    pub fn state_validators(&self, height: u32) -> Result<Vec<PublicKey>, LedgerError> {
+        let keys = role::designated(&self.view()?, Role::StateValidator, height)?;
+        Ok(keys.iter().filter_map(|key| PublicKey::from_bytes(key)).collect())
+    }
+
+    /// Keeps the witness of a state root when the state validators of its height have signed it and it is ours.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn put_signed_root(&self, signed: &StateRoot) -> Result<SignedRoot, LedgerError> {
+        let Some(own) = self.state_root(signed.index)? else { return Ok(SignedRoot::Ahead) };
+        if own.witness.is_some() && own.root == signed.root {
+            return Ok(SignedRoot::Known);
         }
+        let validators = self.state_validators(signed.index)?;
+        let Some(witness) = signed.witness.as_ref().filter(|_| !validators.is_empty()) else {
+            return Ok(SignedRoot::Unsigned);
+        };
+        let account = bft_address(&validators);
+        let message = verify::Signed::Other { hash: signed.hash(), accounts: vec![account] };
+        let verdict = verify::verify_witness(
+            &self.settings,
+            &self.view()?,
+            &message,
+            &account,
+            witness,
+            MAX_VERIFICATION_GAS,
+        );
+        if verdict.is_err() {
+            return Ok(SignedRoot::Unsigned);
+        }
+        if own.root != signed.root {
+            return Ok(SignedRoot::Different);
+        }
+        let mut roots = self.lock_roots();
         let mut changes = WriteSet::default();
         changes.put(Table::Roots, signed.index.to_be_bytes().to_vec(), signed.to_bytes());
-        self.database.write(&changes)?;
-        drop(guard);
-        Ok(true)
+        if self.validated_root()?.is_none_or(|highest| highest < signed.index) {
+            changes.put(Table::Meta, schema::VALIDATED.to_vec(), signed.index.to_le_bytes());
+        }
+        self.take_over(&mut roots, changes, None)?;
+        Ok(SignedRoot::Kept)
     }
 
     /// What the executions of a block or transaction did; `None` when it is not known or logs are not kept.
@@ -524,6 +714,17 @@ fn check_identity(database: &Database, identity: &[u8], history: bool) -> Result
     }
     let kept = row(schema::HISTORY)?.is_some_and(|bytes| *bytes == [1]);
     if kept == history { Ok(false) } else { Err(LedgerError::History(kept)) }
+}
+
+/// The next height to index tokens of, by what is stored.
+fn next_tokens(database: &Database, tokens: Option<bool>) -> Result<u32, LedgerError> {
+    let row = database.get(Table::Meta, schema::TOKENS)?;
+    let split = row.as_deref().and_then(|row| row.split_first_chunk());
+    Ok(match (split, tokens) {
+        // Transfers are wanted now and were not before: from the beginning.
+        (Some((_, [0])), Some(true)) | (None, _) => 0,
+        (Some((next, _)), _) => u32::from_le_bytes(*next),
+    })
 }
 
 /// The row prefix of the Ledger contract, which the trie leaves out.

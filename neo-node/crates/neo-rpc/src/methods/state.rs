@@ -57,9 +57,8 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         },
     );
     methods.add(Spec::open("getstateheight", "Heights of own and of signed state roots", &[]), |ctx, _| {
-        let local = ctx.ledger.height();
-        let validated = ctx.validated.load(std::sync::atomic::Ordering::Relaxed);
-        Ok(json!({ "localrootindex": local, "validatedrootindex": validated }))
+        let validated = ctx.ledger.validated_root().map_err(|err| failed(&err))?;
+        Ok(json!({ "localrootindex": ctx.ledger.height(), "validatedrootindex": validated }))
     });
     methods.add_blocking(
         Spec::open("getproof", "The nodes that prove a stored value", &[ROOT, CONTRACT, KEY]),
