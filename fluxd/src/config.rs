@@ -52,6 +52,10 @@ shared_vendor::settings! {
         dns_seed: bool = ["p2p.dns-seed", "true"],
         /// Peers to dial.
         outbound: usize = ["p2p.outbound", "16"],
+        /// Take alerts of the network, show them and pass them on.
+        alerts: bool = ["p2p.alerts", "true"],
+        /// Command to run for an alert that means this node; %s is its text.
+        alert_notify: Option<String> = ["p2p.alert-notify"],
         /// Length of a ban.
         ban_time: Duration = ["p2p.ban-time", "24h"],
         /// Networks whose peers are neither banned nor limited when they dial us, as 10.0.0.0/8.
@@ -70,6 +74,16 @@ shared_vendor::settings! {
         rpc_threads: usize = ["rpc.threads", "8"],
         /// Serve public REST requests.
         rest: bool = ["rpc.rest", "false"],
+        /// Run every method also while an alert of the network asks to stop some.
+        no_safe_mode: bool = ["rpc.no-safe-mode", "false"],
+        /// Behave as if there was such an alert.
+        test_safe_mode: bool = ["rpc.test-safe-mode", "false"],
+        /// This process belongs to a fluxnode: getfluxnodestatus answers.
+        fluxnode: bool = ["fluxnode.enabled", "false"],
+        /// Transaction that holds the collateral of the fluxnode.
+        fluxnode_txid: Option<String> = ["fluxnode.outpoint"],
+        /// Output of that transaction.
+        fluxnode_output: Option<u32> = ["fluxnode.index"],
         /// Address that mined blocks pay.
         mining_address: Option<String> = ["mining.address"],
         /// Bytes of the longest block that is made.

@@ -23,18 +23,20 @@ use fluxd_consensus::{
 use fluxd_mempool::{Mempool, Orphans, Policy};
 use fluxd_p2p::{
     addresses::Addresses,
+    alert::Alerts,
     bans::{Bans, Subnet},
     message::{
         Message,
         address::NetAddress,
-        version::{NODE_BLOOM, NODE_NETWORK},
+        version::{NODE_BLOOM, NODE_NETWORK, PROTOCOL_VERSION},
     },
     peer::{Input as PeerInput, Local},
     transport::{Hub, Limits, Parts},
 };
-use fluxd_primitives::{Address, BlockHash, PublicKey};
+use fluxd_primitives::{Address, OutPoint, PublicKey, TxId};
 use fluxd_rpc::{
     Context as RpcContext, Methods,
+    context::SafeMode,
     server::{Access, Secret, Served},
 };
 use parking_lot::{Mutex, RwLock};
@@ -251,6 +253,8 @@ pub async fn start<D: Daemon<Config = Config>>(ctx: Context<D>) -> Result<(), Re
         local: wiring.local,
         events,
         notify: ctx.config.block_notify.clone(),
+        alerts: ctx.config.alerts.then(|| Arc::clone(&wiring.alerts)),
+        alert_notify: ctx.config.alert_notify.clone(),
         peers: network::Peers::default(),
     };
     let (hub_events, orders, added) = (wiring.events, wiring.orders, wiring.added);
@@ -272,6 +276,7 @@ struct Wiring {
     events: mpsc::Receiver<fluxd_p2p::transport::Event>,
     local: watch::Sender<Local>,
     bans: Arc<Mutex<Bans>>,
+    alerts: Arc<Mutex<Alerts>>,
     added: Arc<Mutex<Vec<String>>>,
     orders: mpsc::Receiver<Order>,
     orders_sender: mpsc::Sender<Order>,
@@ -337,6 +342,11 @@ impl Wiring {
             events,
             local,
             bans,
+            alerts: Arc::new(Mutex::new(Alerts::new(
+                params.alert_key.clone(),
+                PROTOCOL_VERSION,
+                USER_AGENT.to_owned(),
+            ))),
             added: Arc::new(Mutex::new(config.add_node.clone())),
             orders,
             orders_sender,
@@ -379,9 +389,16 @@ impl Wiring {
             network: Arc::new(network),
             bans: Arc::clone(&self.bans),
             ban_seconds: self.ban_seconds,
+            alerts: Arc::clone(&self.alerts),
+            safe_mode: match (ctx.config.no_safe_mode, ctx.config.test_safe_mode) {
+                (true, _) => SafeMode::Ignored,
+                (false, true) => SafeMode::Forced,
+                (false, false) => SafeMode::Observed,
+            },
             user_agent: USER_AGENT.to_owned(),
             version: VERSION_NUMBER,
             services: self.services,
+            fluxnode: fluxnode(&ctx.config)?,
             mining_script: mining_script.map(|address| fluxd_script::instruction::pay_to(&address)),
             template: Mutex::default(),
             block_limits: block_limits(&ctx.config),
@@ -586,6 +603,18 @@ fn serve_rpc<D: Daemon<Config = Config>>(
     Ok(())
 }
 
+/// The collateral of the fluxnode that the settings name.
+fn fluxnode(config: &Config) -> Result<Option<OutPoint>, Report> {
+    if !config.fluxnode {
+        return Ok(None);
+    }
+    let txid = config.fluxnode_txid.as_deref().and_then(|text| text.parse::<TxId>().ok());
+    txid.zip(config.fluxnode_output).map(|(txid, index)| Some(OutPoint { txid, index })).ok_or_else(|| {
+        Report::new(exit::BAD_VALUE, "`fluxnode.enabled` needs `fluxnode.outpoint` and `fluxnode.index`")
+            .advice("name the transaction and the output of the collateral")
+    })
+}
+
 /// Answers requests of peers, one after the other.
 async fn answer_all(
     chain: Arc<RwLock<ChainState>>,
@@ -726,9 +755,9 @@ async fn sleep_until(clock: &dyn Clock, deadline: Option<shared_vendor::clock::T
     }
 }
 
-/// Runs an operator's command for a new block, without waiting for it.
-fn run_notify(command: &str, hash: &BlockHash) {
-    let text = command.replace("%s", &hash.to_string());
+/// Runs an operator's command with what happened in place of `%s`, without waiting for it.
+fn run_notify(command: &str, what: &str) {
+    let text = command.replace("%s", what);
     match std::process::Command::new("sh").arg("-c").arg(&text).stdin(std::process::Stdio::null()).spawn() {
         Ok(child) => {
             // Its end must be seen by somebody, or it stays as a zombie.
@@ -738,7 +767,7 @@ fn run_notify(command: &str, hash: &BlockHash) {
             };
             let _ = std::thread::Builder::new().name("notify".to_owned()).spawn(reaper);
         }
-        Err(err) => tracing::warn!(target: "chain", %err, "the block-notify command cannot be started"),
+        Err(err) => tracing::warn!(target: "chain", %err, "a command of the operator cannot be started"),
     }
 }
 

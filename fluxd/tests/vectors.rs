@@ -3,6 +3,8 @@
 
 #![allow(clippy::panic)] // a malformed vector is a failed case; the ledger turns the panic into one
 
+#[path = "vectors/alerts.rs"]
+mod alerts;
 #[path = "vectors/blocks.rs"]
 mod blocks;
 #[path = "vectors/common.rs"]
@@ -11,6 +13,9 @@ mod common;
 mod consensus;
 #[path = "vectors/keys.rs"]
 mod keys;
+#[allow(dead_code, unused_imports)] // of the integration tests, which use more of it
+#[path = "it/nodes.rs"]
+mod nodes;
 #[path = "vectors/rpc.rs"]
 mod rpc;
 #[path = "vectors/scripts.rs"]
@@ -37,16 +42,7 @@ fn claim(file: &File<'_>) -> Option<Claim> {
         "" => root(file),
         "core" => core(file, name),
         "zcash" => zcash(file, name),
-        "rpc_golden" if rpc::is_computable(file) => Some(Claim::Run(rpc::golden)),
-        "rpc_golden" if name.starts_with("getfluxnodestatus") => {
-            Some(Claim::NotRun("the method belongs to the operation of a fluxnode, which is not built yet"))
-        }
-        "rpc_golden" if name.starts_with("getrawmempool") => Some(Claim::NotRun(
-            "an entry of the pool of mainnet; its fields are compared beside the C++ node",
-        )),
-        "rpc_golden" => {
-            Some(Claim::NotRun("a reply about the state of mainnet; tests/it compares its fields"))
-        }
+        "rpc_golden" => rpc::golden(file).map(Claim::Run),
         _ => None,
     }
 }
@@ -79,7 +75,7 @@ fn core(file: &File<'_>, name: &str) -> Option<Claim> {
         _ if shielded::is_tree_file(&serde_json::from_slice(file.bytes).unwrap_or_default(), name) => {
             Claim::Run(shielded::trees)
         }
-        "alertTests.raw" => Claim::NotRun("signed network alerts: this node passes none on"),
+        "alertTests.raw" => Claim::Run(alerts::all),
         _ => return None,
     })
 }
@@ -130,7 +126,7 @@ fn flux_mainnet(file: &File<'_>) -> Option<Claim> {
     } else if has("hex") && has("vin") {
         Claim::Run(transactions::explorer)
     } else if has("time") && has("hash") {
-        Claim::NotRun("hashes of blocks whose headers are not known: they anchor a synchronized chain")
+        Claim::Run(transactions::blocks_of_explorer)
     } else if has("hash") && has("height") {
         Claim::Run(consensus::known_blocks)
     } else {

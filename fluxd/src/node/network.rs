@@ -17,6 +17,7 @@ use fluxd_mempool::Mempool;
 use fluxd_p2p::{
     Message,
     addresses::Addresses,
+    alert::Alerts,
     bans::Bans,
     message::{
         Locator, MAX_COMPACT_HEADERS, MAX_HEADERS, REJECT_INVALID, Reject,
@@ -100,6 +101,9 @@ pub(super) struct Loop {
     pub(super) local: tokio::sync::watch::Sender<fluxd_p2p::peer::Local>,
     pub(super) events: Option<mpsc::Sender<News>>,
     pub(super) notify: Option<String>,
+    /// Absent where alerts are not taken.
+    pub(super) alerts: Option<Arc<Mutex<Alerts>>>,
+    pub(super) alert_notify: Option<String>,
     pub(super) peers: Peers,
     /// Chooses whom addresses are passed on to.
     pub(super) salt: (u64, u64),
@@ -253,6 +257,7 @@ impl Loop {
         };
         let serves = peer.serves();
         self.peers.all.insert(key, peer);
+        self.pass_alerts_on();
         if serves {
             self.step_blocks(blocks::Input::Ready(key));
             self.step_blocks(blocks::Input::Has(key, claimed.min(self.peers.state.best_height)));
@@ -356,6 +361,7 @@ impl Loop {
                 }
             }
             Message::FeeFilter(rate) => peer.least_fee = rate,
+            Message::Alert(payload, signature) => self.alert(key, &payload, &signature),
             Message::Mempool => {
                 let next = self.peers.state.height.saturating_add(1);
                 let mut filter = peer.filter.lock();
@@ -677,7 +683,7 @@ impl Loop {
                 self.announce(&connected);
             }
             if let Some(command) = &self.notify {
-                super::run_notify(command, &last.hash());
+                super::run_notify(command, &last.hash().to_string());
             }
         }
         if let Some(sender) = &self.events {

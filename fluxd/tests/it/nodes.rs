@@ -1,12 +1,10 @@
 //! Nodes on regtest: start, ask, wait.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use serde_json::{Value, json};
-use shared_vendor::{
-    clock::{Clock, SystemClock},
-    testing::node::{PATIENCE, TestNode},
-};
+use shared_vendor::testing::node::TestNode;
+pub(crate) use shared_vendor::testing::node::wait;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_fluxd");
 
@@ -40,15 +38,4 @@ pub(crate) fn call(address: &str, method: &str, params: &Value) -> Result<Value,
 
 pub(crate) fn ok(address: &str, method: &str, params: &Value) -> Value {
     call(address, method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
-}
-
-pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let clock = SystemClock::default();
-    while clock.now().since(shared_vendor::clock::Time::ZERO) < PATIENCE {
-        if let Some(found) = look() {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("no {what} in time")
 }

@@ -1,13 +1,22 @@
 //! Real transactions and those of the JavaScript client: layout, ids, addresses.
 
-use fluxd_consensus::{Network, Params, check::check_transaction};
+use fluxd_consensus::{
+    Network, Params,
+    check::{
+        check_transaction,
+        transaction::{check_transaction_at, is_expired, is_final},
+    },
+};
 use fluxd_fluxnode::message::{
     benchmark_message, confirm_message, is_benchmark_signed, is_confirm_signed, is_start_signed,
     start_message,
 };
+use fluxd_p2p::merkle::PartialTree;
+use fluxd_pow::meets_target;
 use fluxd_primitives::{
-    Address, AddressFormat, Amount, Codec, PublicKey, Transaction,
+    Address, AddressFormat, Amount, BlockHash, Codec, CompactTarget, PublicKey, Transaction, TxId,
     address::SecretText,
+    block::merkle_root,
     transaction::fluxnode::{Confirm, FluxnodeTx, Owner, Start},
 };
 use fluxd_script::{
@@ -140,6 +149,47 @@ pub(crate) fn explorer(file: &File<'_>, cases: &mut Cases) {
                 cases.equal(format!("{id} address"), &again.as_deref(), &Some(address));
             }
         }
+    }
+}
+
+/// Hashes of blocks by height: proofs of work within the limit of their time. Where the ids of all transactions are told,
+/// those that are known in full are among them, can be shown to be by a partial merkle tree, and fit the height.
+pub(crate) fn blocks_of_explorer(file: &File<'_>, cases: &mut Cases) {
+    let params = Params::of(Network::Main);
+    let known = std::fs::read(file.root().join("flux_mainnet/blockbook_txs.json")).expect("transactions");
+    let known: Vec<Value> = serde_json::from_slice(&known).expect("JSON");
+    for row in rows(file) {
+        let (name, height) =
+            (number(&row, "height"), u32::try_from(number(&row, "height")).expect("a height"));
+        let hash: BlockHash = text(&row, "hash").parse().expect("a hash");
+        let limit = CompactTarget::from_value(params.pow.limit);
+        cases.equal(format!("{name} work"), &meets_target(&hash, limit, params.pow.limit), &true);
+        cases.equal(format!("{name} kind"), &params.pon.is_active(height), &false);
+        let own = params.checkpoint(height).is_none_or(|known| known == hash);
+        cases.check(format!("{name} known block"), own, || format!("{:?}", params.checkpoint(height)));
+        let inside: Vec<&Value> = known.iter().filter(|tx| tx["height"] == row["height"]).collect();
+        for about in &inside {
+            let tx: Transaction = wire(about, "hex");
+            let time = number(about, "time");
+            cases.equal(format!("{name} hash"), &text(about, "block_hash"), &text(&row, "hash"));
+            cases.equal(format!("{name} time"), &row["time"].as_u64().unwrap_or(time), &time);
+            cases.equal(format!("{name} rules"), &check_transaction_at(&tx, &params, height), &Ok(()));
+            let final_there = is_final(&tx, height, i64::try_from(time).expect("a time"));
+            cases.equal(format!("{name} final"), &(final_there, is_expired(&tx, height)), &(true, false));
+        }
+        let Some(ids) = row["txids"].as_array() else { continue };
+        let ids: Vec<TxId> =
+            ids.iter().map(|id| id.as_str().and_then(|id| id.parse().ok()).expect("an id")).collect();
+        let of_known: Vec<TxId> =
+            inside.iter().map(|about| wire::<Transaction>(about, "hex").txid()).collect();
+        let matched: Vec<bool> = ids.iter().map(|id| of_known.contains(id)).collect();
+        let shown = PartialTree::build(&ids, &matched).extract().expect("a proof");
+        cases.equal(format!("{name} root"), &shown.root, &merkle_root(&ids).root);
+        let mut found: Vec<TxId> = shown.matches.iter().map(|(_, id)| *id).collect();
+        found.sort_unstable();
+        let mut wanted = of_known;
+        wanted.sort_unstable();
+        cases.equal(format!("{name} transactions"), &found, &wanted);
     }
 }
 

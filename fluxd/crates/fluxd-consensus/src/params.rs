@@ -60,6 +60,17 @@ pub struct TimedKey {
     pub from: u32,
 }
 
+/// How many transactions a network had when its last known block was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownTransactions {
+    /// Their number; 0 where it is not known.
+    pub count: u64,
+    /// Time of the last of them, unix seconds.
+    pub until: u32,
+    /// How many there are in a day since then.
+    pub per_day: u32,
+}
+
 /// Everything that distinguishes a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Params {
@@ -119,6 +130,8 @@ pub struct Params {
     pub minimum_work: U256,
     /// Known blocks: height and display form of the hash.
     pub checkpoints: &'static [(u32, &'static str)],
+    /// Transactions up to the last known block: what progress is measured by.
+    pub known_transactions: KnownTransactions,
     /// Names that resolve to peers.
     pub seeds: &'static [&'static str],
     /// The first block.

@@ -6,6 +6,7 @@
 //! the network half of `src/main.cpp`.
 
 pub mod addresses;
+pub mod alert;
 pub mod bans;
 pub mod frame;
 pub mod merkle;

@@ -11,8 +11,11 @@ use std::{
 use fluxd_chainstate::{AcceptError, Accepted, ChainState, Invalid};
 use fluxd_consensus::check::CheckedBlock;
 use fluxd_mempool::Mempool;
-use fluxd_p2p::bans::Bans;
-use fluxd_primitives::{BlockHash, Script, TxId};
+use fluxd_p2p::{
+    alert::{Alerts, Warnings},
+    bans::Bans,
+};
+use fluxd_primitives::{BlockHash, OutPoint, Script, TxId};
 use parking_lot::{Mutex, RwLock};
 use shared_vendor::clock::Clock;
 
@@ -129,6 +132,17 @@ pub struct KeptTemplate {
     pub template: fluxd_miner::Template,
 }
 
+/// What a warning of the network does to methods that a warned node should not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SafeMode {
+    /// They are refused.
+    Observed,
+    /// They run.
+    Ignored,
+    /// They are refused without a warning too: for tests.
+    Forced,
+}
+
 /// What all methods share.
 pub struct Context {
     /// The chain state; locked before the pool.
@@ -145,12 +159,18 @@ pub struct Context {
     pub bans: Arc<Mutex<Bans>>,
     /// Length of a ban, seconds.
     pub ban_seconds: i64,
+    /// Alerts of the network.
+    pub alerts: Arc<Mutex<Alerts>>,
+    /// Whether warnings stop methods.
+    pub safe_mode: SafeMode,
     /// Name and version of the program.
     pub user_agent: String,
     /// Version as a number.
     pub version: i32,
     /// Our services.
     pub services: u64,
+    /// The collateral of the fluxnode that this process belongs to.
+    pub fluxnode: Option<OutPoint>,
     /// Whom mined blocks pay.
     pub mining_script: Option<Script>,
     /// The template that was made last; locked after the pool.
@@ -173,6 +193,17 @@ impl Context {
             0 => i64::try_from(self.clock.wall().as_secs()).unwrap_or(i64::MAX),
             mocked => mocked,
         }
+    }
+
+    /// What operators are to be told (`GetWarnings`).
+    #[must_use]
+    pub fn warnings(&self) -> Warnings {
+        let forced = || "testsafemode enabled".to_owned();
+        let otherwise = match self.safe_mode {
+            SafeMode::Forced => Warnings { status: forced(), rpc: forced() },
+            SafeMode::Observed | SafeMode::Ignored => Warnings::default(),
+        };
+        self.alerts.lock().warnings(otherwise, self.now())
     }
 
     /// Whether the chain is too far behind to be relied on (`IsInitialBlockDownload`, which latches; this does not).

@@ -16,6 +16,8 @@ pub struct RpcError {
 
 /// Anything else; also the help text when arguments are too few or too many.
 pub const MISC: i32 = -1;
+/// The method does not run in safe mode.
+pub const SAFE_MODE: i32 = -2;
 /// An argument of another type.
 pub const TYPE: i32 = -3;
 /// No such address, key, block or transaction.

@@ -18,11 +18,23 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde_json::{Value, json};
 
 use crate::{
-    context::Context,
+    context::{Context, SafeMode},
     error::{self, RpcError},
     json::Json,
     params::{Args, Result},
 };
+
+/// Methods that a node in safe mode refuses, beside all about fluxnodes.
+const STOPPED_BY_SAFE_MODE: [&str; 8] = [
+    "getblockdeltas",
+    "getspentinfo",
+    "getaddresstxids",
+    "getaddressbalance",
+    "getaddressdeltas",
+    "getaddressutxos",
+    "sendrawtransaction",
+    "signrawtransaction",
+];
 
 /// One method.
 pub struct Method {
@@ -47,6 +59,11 @@ impl Method {
     #[must_use]
     pub fn help(&self) -> String {
         format!("{}\n\n{}\n", self.usage(), self.about)
+    }
+
+    /// Whether it answers also while an alert of the network puts RPC into safe mode.
+    fn runs_in_safe_mode(&self) -> bool {
+        self.group != "fluxnode" && !STOPPED_BY_SAFE_MODE.contains(&self.name)
     }
 
     fn usage(&self) -> String {
@@ -110,6 +127,12 @@ impl Methods {
         }
         let method =
             self.table.get(name).ok_or_else(|| RpcError::new(error::METHOD_NOT_FOUND, "Method not found"))?;
+        if !method.runs_in_safe_mode() && self.context.safe_mode != SafeMode::Ignored {
+            let warning = self.context.warnings().rpc;
+            if !warning.is_empty() {
+                return Err(RpcError::new(error::SAFE_MODE, format!("Safe mode: {warning}")));
+            }
+        }
         if args.len() < method.least || args.len() > method.most {
             return Err(RpcError::new(error::MISC, method.help()));
         }

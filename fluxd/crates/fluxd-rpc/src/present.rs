@@ -2,5 +2,7 @@
 //! and `src/rpc/rawtransaction.cpp`, `blockToJSON` and `blockheaderToJSON` of `src/rpc/blockchain.cpp`.
 
 pub mod block;
+pub mod chain;
+pub mod node;
 pub mod script;
 pub mod transaction;

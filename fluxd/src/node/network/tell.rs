@@ -6,18 +6,20 @@ use std::sync::Arc;
 use fluxd_consensus::check::CheckedBlock;
 use fluxd_p2p::{
     Message,
+    alert::Alerts,
     message::{
         address::{TimedAddress, is_routable},
         compact::CompactBlock,
         inventory::Inventory,
     },
     siphash::siphash,
+    sync::PeerKey,
 };
 use fluxd_primitives::{Hash256, TxId};
 use rand::RngExt;
 
 use super::Loop;
-use crate::node::zmq::News;
+use crate::node::{run_notify, zmq::News};
 
 /// Headers announced at once; more blocks than that are announced by the name of the last.
 const ANNOUNCED: usize = 8;
@@ -50,6 +52,47 @@ impl Loop {
                     && peer.has_addresses([socket])
                 {
                     peer.send(Message::Addr(vec![*one]));
+                }
+            }
+        }
+    }
+
+    /// Judges an alert, runs the operator's command for it, and passes it on.
+    pub(super) fn alert(&mut self, key: PeerKey, payload: &[u8], signature: &[u8]) {
+        let (Some(alerts), Some(peer)) = (&self.alerts, self.peers.all.get_mut(&key)) else { return };
+        let name = Alerts::name(payload);
+        if peer.known.contains(&name) {
+            return;
+        }
+        let now = (self.now)();
+        let mut alerts = alerts.lock();
+        let taken = match alerts.accept(payload, signature, now) {
+            Ok(alert) => alert.clone(),
+            // Whoever sends many of them is parted from; other programs may have other keys.
+            Err(refused) => {
+                tracing::debug!(target: "net", peer = key, reason = %refused, "alert not taken");
+                return peer.misbehave(10, "invalid alert");
+            }
+        };
+        peer.knows(name);
+        let for_us = alerts.is_for_us(&taken, now);
+        drop(alerts);
+        tracing::warn!(target: "net", id = taken.id, for_us, text = taken.safe_status(), "alert of the network");
+        if let Some(command) = self.alert_notify.as_deref().filter(|_| for_us) {
+            run_notify(command, &format!("'{}'", taken.safe_status()));
+        }
+        self.pass_alerts_on();
+    }
+
+    /// Sends every peer the alerts that it should know.
+    pub(super) fn pass_alerts_on(&mut self) {
+        let Some(alerts) = &self.alerts else { return };
+        let (alerts, now) = (alerts.lock(), (self.now)());
+        for peer in self.peers.all.values_mut() {
+            let remote = peer.connection.remote.clone();
+            for (name, message) in alerts.for_peer(remote.version, &remote.user_agent, now) {
+                if !peer.knows(name) {
+                    peer.send(message.clone());
                 }
             }
         }

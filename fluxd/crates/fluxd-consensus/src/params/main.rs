@@ -6,8 +6,8 @@ use fluxd_primitives::{AddressFormat, U256};
 
 use crate::{
     params::{
-        Funding, Network, Params, emergency, fade_end, flux, genesis, heights, key, keys, nodes, target,
-        upgrades,
+        Funding, KnownTransactions, Network, Params, emergency, fade_end, flux, genesis, heights, key, keys,
+        nodes, target, upgrades,
     },
     upgrades::Upgrade,
 };
@@ -151,6 +151,7 @@ pub(super) fn params() -> Params {
         ),
         minimum_work: U256::from(0x21f5d5da5d73_u64),
         checkpoints: CHECKPOINTS,
+        known_transactions: KnownTransactions { count: 118_366_352, until: 1_761_701_944, per_day: 38_658 },
         seeds: &["dnsseed.asoftwaresolution.com", "dnsseed.zel.network", "dnsseed.runonflux.io"],
         genesis: genesis(GENESIS_TIME, 0x1a8c, GENESIS_SOLUTION, 0x1f07ffff),
     }

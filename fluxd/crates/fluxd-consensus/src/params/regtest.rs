@@ -7,8 +7,8 @@ use fluxd_primitives::{AddressFormat, PublicKey, U256};
 
 use crate::{
     params::{
-        Funding, Network, Params, bypass, emergency, fade_end, flux, genesis, heights, keys, nodes, target,
-        upgrades,
+        Funding, KnownTransactions, Network, Params, bypass, emergency, fade_end, flux, genesis, heights,
+        keys, nodes, target, upgrades,
     },
     upgrades::Upgrade,
 };
@@ -113,6 +113,7 @@ pub(super) fn params() -> Params {
         alert_key: PublicKey::default(),
         minimum_work: U256::from(0x0_u64),
         checkpoints: CHECKPOINTS,
+        known_transactions: KnownTransactions { count: 0, until: 0, per_day: 0 },
         seeds: &[],
         genesis: genesis(GENESIS_TIME, 0x16, GENESIS_SOLUTION, 0x200f0f0f),
     }

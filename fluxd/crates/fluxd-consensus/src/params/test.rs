@@ -6,8 +6,8 @@ use fluxd_primitives::{AddressFormat, U256};
 
 use crate::{
     params::{
-        Funding, Network, Params, bypass, emergency, fade_end, flux, genesis, heights, key, keys, nodes,
-        target, upgrades,
+        Funding, KnownTransactions, Network, Params, bypass, emergency, fade_end, flux, genesis, heights,
+        key, keys, nodes, target, upgrades,
     },
     upgrades::Upgrade,
 };
@@ -115,6 +115,7 @@ pub(super) fn params() -> Params {
         ),
         minimum_work: U256::from(0x0_u64),
         checkpoints: CHECKPOINTS,
+        known_transactions: KnownTransactions { count: 0, until: 1_693_928_849, per_day: 750 },
         seeds: &[
             "flux-testnet-seed.asoftwaresolution.com",
             "test.dnsseed.zel.network",

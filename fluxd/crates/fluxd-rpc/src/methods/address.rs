@@ -15,7 +15,10 @@ use crate::{
     error::{self, RpcError},
     json::Json,
     params::{Args, Result, hash, whole},
-    present::transaction::{address_of, spending},
+    present::{
+        chain as present,
+        transaction::{address_of, spending},
+    },
 };
 
 pub(super) const METHODS: fn() -> Vec<Method> = || {
@@ -184,12 +187,8 @@ fn deltas(context: &Context, args: &Args) -> Result<Json> {
 fn balance(context: &Context, args: &Args) -> Result<Json> {
     let chain = context.chain.read();
     require_insight(&chain, "getaddressbalance")?;
-    let (mut balance, mut received) = (0_i64, 0_i64);
-    for (_, delta) in changes(&chain, &keys(&chain, args)?, (0, 0))? {
-        balance = balance.saturating_add(delta.value.zat());
-        received = received.saturating_add(delta.value.zat().max(0));
-    }
-    Ok(Json::object().with("balance", balance).with("received", received))
+    let all = changes(&chain, &keys(&chain, args)?, (0, 0))?;
+    Ok(present::balance(all.into_iter().map(|(_, delta)| delta.value)))
 }
 
 fn txids(context: &Context, args: &Args) -> Result<Json> {
@@ -240,5 +239,5 @@ fn spent(context: &Context, args: &Args) -> Result<Json> {
         Err(_) => None,
     };
     let row = row.ok_or_else(|| refused("Unable to get spent info"))?;
-    Ok(Json::object().with("txid", row.txid.to_string()).with("index", row.input).with("height", row.height))
+    Ok(present::spent(&row.txid, row.input, row.height))
 }

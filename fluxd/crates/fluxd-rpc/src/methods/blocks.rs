@@ -171,8 +171,8 @@ fn deltas(context: &Context, args: &Args) -> Result<Json> {
     };
     out.push("nonce", nonce);
     out.push("bits", format!("{:08x}", header.bits.0));
-    out.push("difficulty", Json::real(block::difficulty(header.bits, block::limit(&chain))));
-    out.push("chainwork", block::work(&chain, id));
+    out.push("difficulty", Json::real(block::difficulty(header.bits, block::limit(chain.params()))));
+    out.push("chainwork", block::work(entry.work()));
     if let Some(prev) = entry.prev() {
         out.push("previousblockhash", chain.index().entry(prev).hash().to_string());
     }

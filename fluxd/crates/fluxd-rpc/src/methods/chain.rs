@@ -1,11 +1,7 @@
 //! Methods about the chain as a whole. Mirrors `src/rpc/blockchain.cpp`.
 
-use fluxd_chainstate::{ChainState, Coin};
-use fluxd_consensus::{
-    params::Network,
-    upgrades::{Activation, Upgrade},
-};
-use fluxd_primitives::{Hash256, OutPoint, TxId};
+use fluxd_chainstate::Coin;
+use fluxd_primitives::{OutPoint, TxId};
 
 use super::{Method, blocks, mempool};
 use crate::{
@@ -13,7 +9,10 @@ use crate::{
     error::{self, RpcError},
     json::Json,
     params::{Args, Result},
-    present::{block, script},
+    present::{
+        block,
+        chain::{self as present, ChainFacts},
+    },
 };
 
 pub(super) const METHODS: fn() -> Vec<Method> = || {
@@ -56,104 +55,21 @@ fn info(context: &Context, _: &Args) -> Result<Json> {
     let chain = context.chain.read();
     let index = chain.index();
     let params = chain.params();
-    let (tip, best) = (index.tip(), index.entry(index.best_header()));
-    let height = index.height();
-    let mut out = Json::object();
-    out.push("chain", params.network.name());
-    out.push("blocks", height);
-    out.push("headers", best.height());
-    out.push("bestblockhash", index.entry(tip).hash().to_string());
-    out.push("difficulty", Json::real(block::network_difficulty(&chain)));
-    out.push("verificationprogress", Json::real(progress(&chain, context.now())));
-    out.push("chainwork", block::work(&chain, tip));
-    out.push("pruned", chain.options().prune_target.is_some());
+    let (tip, pools) = (index.entry(index.tip()), chain.value_pools());
     let files = chain.reader().view().files().map_err(fluxd_chainstate::ChainError::from)?;
-    let size: u64 = files.iter().map(|(_, file)| u64::from(file.size) + u64::from(file.undo_size)).sum();
-    out.push("size_on_disk", size);
-    out.push("commitments", chain.sprout_tree().size());
-    out.push("valuePools", block::pools(&chain));
-    out.push("softforks", softforks(params.network, height));
-    let mut upgrades = Json::object();
-    for activation in params.upgrades.0.iter().filter(|one| shown(one.upgrade)) {
-        if activation.height.is_some() {
-            // All upgrades share a branch id: the same name comes again.
-            upgrades
-                .push(format!("{:08x}", fluxd_consensus::upgrades::FLUX_BRANCH), upgrade(activation, height));
-        }
-    }
-    out.push("upgrades", upgrades);
-    let branch = |height| format!("{:08x}", params.upgrades.branch_id(height));
-    out.push(
-        "consensus",
-        Json::object().with("chaintip", branch(height)).with("nextblock", branch(height.saturating_add(1))),
-    );
-    Ok(out)
-}
-
-fn shown(upgrade: Upgrade) -> bool {
-    !matches!(upgrade, Upgrade::Lwma | Upgrade::Equihash144)
-}
-
-fn upgrade(activation: &Activation, height: u32) -> Json {
-    let (name, about) = match activation.upgrade {
-        Upgrade::Lwma => ("LWMA", "Zelcash upgraded to LWMA difficulty algorithm"),
-        Upgrade::Equihash144 => ("Equihash 144/5", "Zelcash PoW Change to Equihash 144/5"),
-        Upgrade::Acadia => ("Acadia", "The Zelcash Acadia Update"),
-        Upgrade::Kamiooka => {
-            ("Kamiooka", "Zel Kamiooka Upgrade, PoW change to ZelHash and update for ZelNodes")
-        }
-        Upgrade::Kamata => ("Kamata", "Zel Kamata Upgrade, Deterministic ZelNodes and ZelFlux"),
-        Upgrade::Flux => ("Flux", "Flux Upgrade, Multiple chains"),
-        Upgrade::Halving => ("Halving", "Flux Halving"),
-        Upgrade::P2shNodes => ("P2SHNodes", "Multisig Node Upgrade"),
-        Upgrade::Pon => ("PON", "Proof of Node activation"),
+    let facts = ChainFacts {
+        height: index.height(),
+        headers: index.entry(index.best_header()).height(),
+        best: tip.hash(),
+        difficulty: block::network_difficulty(&chain),
+        progress: present::progress(params, tip.chain_transactions(), tip.time(), context.now()),
+        work: tip.work(),
+        pruned: chain.options().prune_target.is_some(),
+        size: files.iter().map(|(_, file)| u64::from(file.size) + u64::from(file.undo_size)).sum(),
+        commitments: chain.sprout_tree().size(),
+        pools: [pools.sprout, pools.sapling],
     };
-    let active = activation.height.is_some_and(|at| height >= at);
-    Json::object()
-        .with("name", name)
-        .with("activationheight", activation.height.unwrap_or_default())
-        .with("status", if active { "active" } else { "pending" })
-        .with("info", about)
-}
-
-/// Every block of this network has a version of 4 or more, so what is counted is how many blocks there are.
-fn softforks(network: Network, height: u32) -> Json {
-    let (enforce, reject, window) = match network {
-        Network::Main => (750, 950, 4000),
-        Network::Test => (51, 75, 400),
-        Network::Regtest => (750, 950, 1000),
-    };
-    let found = height.saturating_add(1).min(window);
-    let progress = |required: u32| {
-        Json::object()
-            .with("status", found >= required)
-            .with("found", found)
-            .with("required", required)
-            .with("window", window)
-    };
-    let fork = |name: &str, version: u32| {
-        Json::object()
-            .with("id", name)
-            .with("version", version)
-            .with("enforce", progress(enforce))
-            .with("reject", progress(reject))
-    };
-    Json::List(vec![fork("bip34", 2), fork("bip66", 3), fork("bip65", 4)])
-}
-
-/// Part of the work of the chain that is done, by time: how much of the span to now lies before the tip.
-fn progress(chain: &ChainState, now: i64) -> f64 {
-    let index = chain.index();
-    let entry = index.entry(index.tip());
-    let done = entry.chain_transactions();
-    let behind = now.saturating_sub(i64::from(entry.time())).max(0);
-    let spacing = chain.params().pon.spacing.max(1);
-    let left = u64::try_from(behind / spacing).unwrap_or_default();
-    if left <= 2 {
-        return 1.0;
-    }
-    let (done, left) = (u32::try_from(done).unwrap_or(u32::MAX), u32::try_from(left).unwrap_or(u32::MAX));
-    f64::from(done) / (f64::from(done) + f64::from(left))
+    Ok(present::chain_info(&facts, params))
 }
 
 fn tips(context: &Context, args: &Args) -> Result<Json> {
@@ -211,14 +127,7 @@ fn txout(context: &Context, args: &Args) -> Result<Json> {
         .as_ref()
         .map_or(0, |coin| chain.index().height().saturating_sub(coin.height).saturating_add(1));
     let Some(coin) = waiting.or(confirmed).filter(|_| !spent) else { return Ok(Json::Null) };
-    let mut out = Json::object();
-    out.push("bestblock", chain.tip().hash.to_string());
-    out.push("confirmations", confirmations);
-    out.push("value", Json::amount(coin.output.value));
-    out.push("scriptPubKey", script::locking(&coin.output.script_pubkey, chain.params(), true));
-    out.push("version", coin.version);
-    out.push("coinbase", coin.coinbase);
-    Ok(out)
+    Ok(present::unspent(&chain.tip().hash, confirmations, &coin, chain.params()))
 }
 
 fn txout_set(context: &Context, _: &Args) -> Result<Json> {
@@ -227,15 +136,7 @@ fn txout_set(context: &Context, _: &Args) -> Result<Json> {
         chain.flush()?;
         chain.reader()
     };
-    let stats = reader.coin_stats()?;
-    Ok(Json::object()
-        .with("height", stats.height)
-        .with("bestblock", stats.best_block.to_string())
-        .with("transactions", stats.transactions)
-        .with("txouts", stats.outputs)
-        .with("bytes_serialized", stats.serialized_size)
-        .with("hash_serialized", Hash256(stats.hash.0).to_string())
-        .with("total_amount", Json::amount(stats.total)))
+    Ok(present::coin_stats(&reader.coin_stats()?))
 }
 
 fn verify(context: &Context, args: &Args) -> Result<Json> {

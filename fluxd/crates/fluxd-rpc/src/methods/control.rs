@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use fluxd_consensus::params::Network;
-use fluxd_p2p::message::version::PROTOCOL_VERSION;
 use fluxd_primitives::{
     Address, Hash256, PublicKey, Script,
     address::{decode_base58check, decode_bech32},
@@ -19,7 +18,10 @@ use crate::{
     error::{self, RpcError},
     json::Json,
     params::{Args, Kind, Result},
-    present::block::network_difficulty,
+    present::{
+        block::network_difficulty,
+        chain::{NodeFacts, node_info},
+    },
 };
 
 /// The opcode of a small number is this plus the number.
@@ -76,18 +78,16 @@ pub(super) const METHODS: fn() -> Vec<Method> = || {
 fn info(context: &Context, _: &Args) -> Result<Json> {
     let peers = context.network.peers();
     let chain = context.chain.read();
-    let mut out = Json::object();
-    out.push("version", context.version);
-    out.push("protocolversion", PROTOCOL_VERSION);
-    out.push("blocks", chain.index().height());
-    out.push("timeoffset", time_offset(&peers.iter().map(|peer| peer.time_offset).collect::<Vec<_>>()));
-    out.push("connections", peers.len());
-    out.push("proxy", "");
-    out.push("difficulty", Json::real(network_difficulty(&chain)));
-    out.push("testnet", chain.params().network == Network::Test);
-    out.push("relayfee", Json::zat(context.relay_fee));
-    out.push("errors", "");
-    Ok(out)
+    let facts = NodeFacts {
+        version: context.version,
+        height: chain.index().height(),
+        time_offset: time_offset(&peers.iter().map(|peer| peer.time_offset).collect::<Vec<_>>()),
+        connections: peers.len(),
+        difficulty: network_difficulty(&chain),
+        relay_fee: context.relay_fee,
+        warning: context.warnings().status,
+    };
+    Ok(node_info(facts, chain.params().network))
 }
 
 /// The median of what peers' clocks say, when there are five or more and it is below 70 minutes (`AddTimeData`).

@@ -14,6 +14,7 @@ use crate::{
     error::{self, RpcError},
     json::Json,
     params::{Args, Kind, Result},
+    present::transaction,
 };
 
 /// A transaction this near to its end is not relayed.
@@ -82,14 +83,7 @@ fn list(context: &Context, args: &Args) -> Result<Json> {
     let mut out = Json::object();
     for entry in pool.iter() {
         let depends: BTreeSet<String> = pool.parents(&entry.tx).iter().map(TxId::to_string).collect();
-        let one = Json::object()
-            .with("size", entry.size)
-            .with("fee", Json::amount(entry.fee))
-            .with("time", entry.time)
-            .with("height", entry.height)
-            .with("startingpriority", Json::real(entry.priority(entry.height)))
-            .with("currentpriority", Json::real(entry.priority(height)))
-            .with("depends", depends.into_iter().map(Json::from).collect::<Vec<_>>());
+        let one = transaction::waiting(entry, height, depends);
         out.push(entry.txid.to_string(), one);
     }
     Ok(out)

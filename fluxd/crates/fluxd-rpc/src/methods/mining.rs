@@ -170,7 +170,7 @@ fn info(context: &Context, _: &Args) -> Result<Json> {
     out.push("currentblocksize", 0_u32);
     out.push("currentblocktx", 0_u32);
     out.push("difficulty", Json::real(network_difficulty(&chain)));
-    out.push("errors", "");
+    out.push("errors", context.warnings().status);
     out.push("genproclimit", -1_i32);
     out.push("localsolps", 0_u32);
     out.push("networksolps", rate).push("networkhashps", rate);

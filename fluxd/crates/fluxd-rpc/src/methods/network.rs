@@ -200,7 +200,7 @@ fn info(context: &Context, _: &Args) -> Result<Json> {
     out.push("networks", vec![network("ipv4", true), network("ipv6", true), network("onion", false)]);
     out.push("relayfee", Json::zat(context.relay_fee));
     out.push("localaddresses", local);
-    out.push("warnings", "");
+    out.push("warnings", context.warnings().status);
     Ok(out)
 }
 

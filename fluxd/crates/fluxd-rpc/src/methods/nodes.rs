@@ -1,11 +1,8 @@
 //! Questions about fluxnodes. Mirrors the queries of `src/rpc/fluxnode.cpp`.
 
-use std::net::IpAddr;
-
 use fluxd_chainstate::ChainState;
 use fluxd_fluxnode::{rules::Tier, state::Node};
 use fluxd_primitives::{Amount, OutPoint};
-use fluxd_script::standard::Standard;
 use shared_vendor::hex;
 
 use super::Method;
@@ -14,7 +11,11 @@ use crate::{
     error::{self, RpcError},
     json::Json,
     params::{Args, Result},
-    present::{block::full_outpoint, transaction::tier_name},
+    present::{
+        block::full_outpoint,
+        node::{self, Counts, Times},
+        transaction::tier_name,
+    },
 };
 
 pub(super) const METHODS: fn() -> Vec<Method> = || {
@@ -40,105 +41,42 @@ pub(super) const METHODS: fn() -> Vec<Method> = || {
         method("getdoslist", "", "Nodes that were not confirmed in time.", (0, 0), dos),
         method("fluxnodecurrentwinner", "", "Who is paid next.", (0, 0), winner),
         method("zelnodecurrentwinner", "", "As fluxnodecurrentwinner.", (0, 0), winner),
+        method("getfluxnodestatus", "", "How the node of this process stands.", (0, 0), status),
+        method("getzelnodestatus", "", "As getfluxnodestatus.", (0, 0), status),
         method("getmigrationcount", "", "Numbers of old and new collaterals.", (0, 0), migration),
     ]
 };
 
-/// Host of `1.2.3.4:16127` or `[2001::1]:16127`.
-fn host(ip: &str) -> Option<IpAddr> {
-    if let Ok(ip) = ip.parse() {
-        return Some(ip);
-    }
-    let (host, _) = ip.rsplit_once(':')?;
-    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
-}
-
-fn ip_text(node: &Node) -> String {
-    String::from_utf8_lossy(&node.ip).into_owned()
-}
-
 fn count(context: &Context, _: &Args) -> Result<Json> {
     let chain = context.chain.read();
     let nodes = chain.nodes();
-    let of = |tier: Tier| nodes.queue(tier).count();
-    let (mut four, mut six) = (0_u32, 0_u32);
-    for node in nodes.confirmed().values() {
-        // The reference counts only addresses without a port.
-        match ip_text(node).parse::<IpAddr>() {
-            Ok(IpAddr::V4(_)) => four = four.saturating_add(1),
-            Ok(IpAddr::V6(_)) => six = six.saturating_add(1),
-            Err(_) => {}
-        }
+    let mut counts = Counts {
+        tiers: Tier::ALL.map(|tier| nodes.queue(tier).count()),
+        total: nodes.confirmed().len(),
+        ..Counts::default()
+    };
+    for entry in nodes.confirmed().values() {
+        counts.add_address(&node::ip_text(entry));
     }
-    let total = nodes.confirmed().len();
-    let tiers = Tier::ALL.map(of);
-    let mut out = Json::object();
-    out.push("total", total).push("stable", total);
-    for (name, number) in ["basic", "super", "bamf"].into_iter().zip(tiers) {
-        out.push(format!("{name}-enabled"), number);
-    }
-    for (name, number) in ["cumulus", "nimbus", "stratus"].into_iter().zip(tiers) {
-        out.push(format!("{name}-enabled"), number);
-    }
-    out.push("ipv4", four).push("ipv6", six).push("onion", 0_u32);
-    Ok(out)
+    Ok(node::counts(&counts))
 }
 
-fn address(chain: &ChainState, node: &Node) -> String {
-    let paid = Standard::of(node.payee().as_bytes()).and_then(|standard| standard.address());
-    paid.map_or_else(String::new, |address| address.encode(&chain.params().addresses))
-}
-
-/// An amount with at least two decimals (`FormatMoney`).
-fn money(amount: Amount) -> String {
-    let zat = amount.zat().unsigned_abs();
-    let decimals = format!("{:08}", zat % 100_000_000);
-    let (kept, rest) = decimals.split_at(2);
-    let rest = rest.trim_end_matches('0');
-    let sign = if amount.zat() < 0 { "-" } else { "" };
-    format!("{sign}{}.{kept}{rest}", zat / 100_000_000)
-}
-
-fn time_at(chain: &ChainState, height: u32) -> Json {
+fn times(chain: &ChainState, node: &Node) -> Times {
     let index = chain.index();
-    match index.at_height(height) {
-        Some(id) => Json::from(index.entry(id).time().to_string()),
-        None => Json::from(0_u32),
-    }
+    let time = |height: u32| index.at_height(height).map(|id| index.entry(id).time());
+    Times { started: time(node.added), paid: time(node.last_paid) }
 }
 
 fn push_tier(list: &mut Vec<Json>, chain: &ChainState, tier: Tier, filter: &str) {
-    for (rank, (outpoint, node)) in (0_u32..).zip(chain.nodes().queue(tier)) {
-        let (txid, ip, paid) = (outpoint.txid.to_string(), ip_text(node), address(chain, node));
-        let key = hex::encode(node.node_key.as_bytes());
-        if !filter.is_empty() && ![&txid, &key, &ip, &paid].iter().any(|text| text.contains(filter)) {
-            continue;
-        }
-        let network = match host(&ip) {
-            Some(IpAddr::V4(_)) => "ipv4",
-            Some(IpAddr::V6(_)) => "ipv6",
-            None => "",
+    let format = &chain.params().addresses;
+    for (rank, (outpoint, entry)) in (0_u32..).zip(chain.nodes().queue(tier)) {
+        let searched = || {
+            let (txid, key) = (outpoint.txid.to_string(), hex::encode(entry.node_key.as_bytes()));
+            [txid, key, node::ip_text(entry), node::payment_address(entry, format)]
         };
-        let mut out = Json::object();
-        out.push("collateral", full_outpoint(outpoint));
-        out.push("txhash", txid);
-        out.push("outidx", outpoint.index.to_string());
-        out.push("ip", ip);
-        out.push("network", network);
-        out.push("added_height", node.added);
-        out.push("confirmed_height", node.confirmed);
-        out.push("last_confirmed_height", node.last_confirmed);
-        out.push("last_paid_height", node.last_paid);
-        out.push("tier", tier_name(node.tier.number()));
-        out.push("payment_address", paid);
-        out.push("pubkey", key);
-        out.push("activesince", time_at(chain, node.added));
-        out.push("lastpaid", time_at(chain, node.last_paid));
-        if node.collateral > Amount::ZERO {
-            out.push("amount", money(node.collateral));
+        if filter.is_empty() || searched().iter().any(|text| text.contains(filter)) {
+            list.push(node::listed((outpoint, entry), times(chain, entry), rank, format));
         }
-        out.push("rank", rank);
-        list.push(out);
     }
 }
 
@@ -180,20 +118,9 @@ fn countdown<'a>(
     name: &str,
     span: u32,
 ) -> Json {
-    let height = i64::from(chain.index().height());
+    let (height, format) = (chain.index().height(), &chain.params().addresses);
     let mut list: Vec<(i64, Json)> = nodes
-        .map(|(outpoint, node)| {
-            let left = i64::from(span).saturating_sub(height.saturating_sub(i64::from(node.added)));
-            let mut out = Json::object();
-            out.push("collateral", full_outpoint(outpoint));
-            out.push("added_height", node.added);
-            out.push("payment_address", address(chain, node));
-            out.push(name, left);
-            if node.collateral > Amount::ZERO {
-                out.push("amount", money(node.collateral));
-            }
-            (left, out)
-        })
+        .map(|entry| node::counting_down(entry, name, span, height, format))
         .filter(|(left, _)| (0..=i64::from(span)).contains(left))
         .collect();
     list.sort_by_key(|(left, _)| *left);
@@ -202,35 +129,45 @@ fn countdown<'a>(
 
 fn started(context: &Context, _: &Args) -> Result<Json> {
     let chain = context.chain.read();
-    let span = if chain.params().pon.is_active(chain.index().height()) { 240 } else { 60 };
+    let span = node::start_span(chain.params(), chain.index().height());
     Ok(countdown(&chain, chain.nodes().started().iter(), "expires_in", span))
 }
 
 fn dos(context: &Context, _: &Args) -> Result<Json> {
     let chain = context.chain.read();
-    let span = if chain.params().pon.is_active(chain.index().height()) { 720 } else { 180 };
+    let span = node::dos_span(chain.params(), chain.index().height());
     Ok(countdown(&chain, chain.nodes().dos_list().iter(), "eligible_in", span))
 }
 
 fn winner(context: &Context, _: &Args) -> Result<Json> {
-    require_synced(context)?;
     let chain = context.chain.read();
     let mut out = Json::object();
     for tier in Tier::ALL {
-        let Some((outpoint, node)) = chain.nodes().next_payee(tier) else { continue };
-        let name = tier_name(tier.number());
-        let mut one = Json::object();
-        one.push("collateral", full_outpoint(outpoint));
-        one.push("ip", ip_text(node));
-        one.push("added_height", node.added);
-        one.push("confirmed_height", node.confirmed);
-        one.push("last_confirmed_height", node.last_confirmed);
-        one.push("last_paid_height", node.last_paid);
-        one.push("tier", name.as_str());
-        one.push("payment_address", address(&chain, node));
-        out.push(format!("{name} Winner"), one);
+        if let Some(next) = chain.nodes().next_payee(tier) {
+            let name = format!("{} Winner", tier_name(tier.number()));
+            out.push(name, node::winner(next, &chain.params().addresses));
+        }
     }
     Ok(out)
+}
+
+/// The node that this process was told to belong to.
+fn status(context: &Context, _: &Args) -> Result<Json> {
+    let outpoint = context.fluxnode.ok_or_else(|| RpcError::new(error::MISC, "This is not a Flux Node"))?;
+    let chain = context.chain.read();
+    let nodes = chain.nodes();
+    let places = [("STARTED", nodes.started()), ("DOS", nodes.dos_list()), ("CONFIRMED", nodes.confirmed())];
+    let found = places.into_iter().find_map(|(place, list)| Some((place, list.get(&outpoint)?)));
+    Ok(match found {
+        Some((place, entry)) => node::status(
+            place,
+            (&outpoint, entry),
+            &node::owner_address(entry),
+            times(&chain, entry),
+            &chain.params().addresses,
+        ),
+        None => Json::object().with("status", "expired").with("collateral", full_outpoint(&outpoint)),
+    })
 }
 
 /// Collaterals of the second generation.

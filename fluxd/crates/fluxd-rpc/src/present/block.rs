@@ -1,12 +1,12 @@
 //! Headers and blocks in JSON.
 
 use fluxd_chainstate::{BlockId, ChainState};
-use fluxd_consensus::upgrades::Upgrade;
+use fluxd_consensus::{params::Params, upgrades::Upgrade};
 use fluxd_mempool::Mempool;
 use fluxd_pon::PonBlock;
 use fluxd_pow::difficulty::Recent;
 use fluxd_primitives::{
-    Amount, Block, BlockHeader, Codec, CompactTarget, OutPoint, Transaction, block::Proof,
+    Amount, Block, BlockHash, BlockHeader, Codec, CompactTarget, OutPoint, Transaction, U256, block::Proof,
 };
 use parking_lot::Mutex;
 use shared_vendor::hex;
@@ -33,8 +33,8 @@ pub fn difficulty(bits: CompactTarget, limit: CompactTarget) -> f64 {
 
 /// The limit that difficulties are multiples of.
 #[must_use]
-pub fn limit(chain: &ChainState) -> CompactTarget {
-    CompactTarget::from_value(chain.params().pow.limit)
+pub fn limit(params: &Params) -> CompactTarget {
+    CompactTarget::from_value(params.pow.limit)
 }
 
 /// Difficulty of the next block by the rules of proof of work alone, as the reference tells it also in times of proof of
@@ -53,7 +53,7 @@ pub fn network_difficulty(chain: &ChainState) -> f64 {
     } else {
         params.pow.next_bits(Some(Recent { height, blocks: &blocks }), index.entry(tip).time())
     };
-    difficulty(bits, limit(chain))
+    difficulty(bits, limit(params))
 }
 
 /// `COutPoint(<10 digits>, n)`.
@@ -95,20 +95,74 @@ pub fn confirmations(chain: &ChainState, id: BlockId) -> i64 {
     }
 }
 
-fn push_neighbours(out: &mut Json, chain: &ChainState, id: BlockId) {
-    let index = chain.index();
-    if let Some(prev) = index.entry(id).prev() {
-        out.push("previousblockhash", index.entry(prev).hash().to_string());
-    }
-    if let Some(next) = index.next_active(id) {
-        out.push("nextblockhash", index.entry(next).hash().to_string());
+/// Work as 64 hexadecimal digits.
+#[must_use]
+pub fn work(work: U256) -> String {
+    format!("{work:064x}")
+}
+
+/// Where a block stands in a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// See [`confirmations`].
+    pub confirmations: i64,
+    /// Its height.
+    pub height: u32,
+    /// Work of the chain up to it.
+    pub work: U256,
+    /// The block after it in the active chain.
+    pub next: Option<BlockHash>,
+}
+
+impl Place {
+    fn of(chain: &ChainState, id: BlockId) -> Self {
+        let (index, entry) = (chain.index(), chain.index().entry(id));
+        Self {
+            confirmations: confirmations(chain, id),
+            height: entry.height(),
+            work: entry.work(),
+            next: index.next_active(id).map(|next| index.entry(next).hash()),
+        }
     }
 }
 
-/// Work as 64 hexadecimal digits.
+fn push_start(out: &mut Json, header: &BlockHeader, place: &Place, size: Option<usize>) {
+    out.push("hash", header.hash().to_string());
+    out.push("confirmations", place.confirmations);
+    if let Some(size) = size {
+        out.push("size", size);
+    }
+    out.push("height", place.height);
+    out.push("version", header.version);
+    out.push("merkleroot", header.merkle_root.to_string());
+    out.push("finalsaplingroot", header.sapling_root.to_string());
+}
+
+fn push_middle(out: &mut Json, header: &BlockHeader, place: &Place, params: &Params) {
+    out.push("time", header.time);
+    push_proof(out, header);
+    out.push("bits", format!("{:08x}", header.bits.0));
+    out.push("difficulty", Json::real(difficulty(header.bits, limit(params))));
+    out.push("chainwork", work(place.work));
+}
+
+fn push_neighbours(out: &mut Json, header: &BlockHeader, place: &Place) {
+    if header.prev != BlockHash::ZERO {
+        out.push("previousblockhash", header.prev.to_string());
+    }
+    if let Some(next) = place.next {
+        out.push("nextblockhash", next.to_string());
+    }
+}
+
+/// A header with its place.
 #[must_use]
-pub fn work(chain: &ChainState, id: BlockId) -> String {
-    format!("{:064x}", chain.index().entry(id).work())
+pub fn header_at(header: &BlockHeader, place: &Place, params: &Params) -> Json {
+    let mut out = Json::object();
+    push_start(&mut out, header, place, None);
+    push_middle(&mut out, header, place, params);
+    push_neighbours(&mut out, header, place);
+    out
 }
 
 /// `getblockheader`.
@@ -116,23 +170,7 @@ pub fn work(chain: &ChainState, id: BlockId) -> String {
 /// # Errors
 /// The store fails.
 pub fn header(chain: &ChainState, id: BlockId) -> Result<Json> {
-    let row = chain.row(id)?;
-    let header = &row.header;
-    let entry = chain.index().entry(id);
-    let mut out = Json::object();
-    out.push("hash", entry.hash().to_string());
-    out.push("confirmations", confirmations(chain, id));
-    out.push("height", entry.height());
-    out.push("version", header.version);
-    out.push("merkleroot", header.merkle_root.to_string());
-    out.push("finalsaplingroot", header.sapling_root.to_string());
-    out.push("time", header.time);
-    push_proof(&mut out, header);
-    out.push("bits", format!("{:08x}", header.bits.0));
-    out.push("difficulty", Json::real(difficulty(header.bits, limit(chain))));
-    out.push("chainwork", work(chain, id));
-    push_neighbours(&mut out, chain, id);
-    Ok(out)
+    Ok(header_at(&chain.row(id)?.header, &Place::of(chain, id), chain.params()))
 }
 
 fn pool(name: &str, value: Amount, delta: Option<Amount>) -> Json {
@@ -145,11 +183,10 @@ fn pool(name: &str, value: Amount, delta: Option<Amount>) -> Json {
     out
 }
 
-/// The value pools at the tip.
+/// The values in Sprout and in Sapling.
 #[must_use]
-pub fn pools(chain: &ChainState) -> Json {
-    let pools = chain.value_pools();
-    Json::List(vec![pool("sprout", pools.sprout, None), pool("sapling", pools.sapling, None)])
+pub fn pools([sprout, sapling]: [Amount; 2]) -> Json {
+    Json::List(vec![pool("sprout", sprout, None), pool("sapling", sapling, None)])
 }
 
 /// `getblock` with verbosity 1, or 2 with the transactions in full.
@@ -163,16 +200,10 @@ pub fn block(
     block: &Block,
     full: bool,
 ) -> Result<Json> {
-    let (row, entry) = (chain.row(id)?, chain.index().entry(id));
-    let header = &block.header;
+    let (row, place) = (chain.row(id)?, Place::of(chain, id));
+    let (header, params) = (&block.header, chain.params());
     let mut out = Json::object();
-    out.push("hash", entry.hash().to_string());
-    out.push("confirmations", confirmations(chain, id));
-    out.push("size", block.to_bytes().len());
-    out.push("height", entry.height());
-    out.push("version", header.version);
-    out.push("merkleroot", header.merkle_root.to_string());
-    out.push("finalsaplingroot", header.sapling_root.to_string());
+    push_start(&mut out, header, &place, Some(block.to_bytes().len()));
     let list: Vec<Json> = if full {
         let (reader, pool) = (chain.reader(), mempool.lock());
         block.transactions.iter().map(|tx| transaction::present(&reader, &pool, tx)).collect::<Result<_>>()?
@@ -180,13 +211,9 @@ pub fn block(
         block.transactions.iter().map(|tx| Json::from(tx.txid().to_string())).collect()
     };
     out.push("tx", list);
-    out.push("time", header.time);
-    push_proof(&mut out, header);
-    out.push("bits", format!("{:08x}", header.bits.0));
-    out.push("difficulty", Json::real(difficulty(header.bits, limit(chain))));
-    out.push("chainwork", work(chain, id));
+    push_middle(&mut out, header, &place, params);
     // The root after a block is not kept; where no commitment was added since, it is that of the tip.
-    let closed = chain.params().upgrades.is_active(Upgrade::Flux, entry.height());
+    let closed = params.upgrades.is_active(Upgrade::Flux, place.height);
     if closed || chain.sprout_tree().size() == 0 || chain.index().tip() == id {
         out.push("anchor", chain.sprout_tree().root().to_string());
     }
@@ -198,7 +225,7 @@ pub fn block(
             pool("sapling", row.sapling_value, Some(sapling)),
         ],
     );
-    push_neighbours(&mut out, chain, id);
+    push_neighbours(&mut out, header, &place);
     Ok(out)
 }
 

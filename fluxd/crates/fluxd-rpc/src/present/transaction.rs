@@ -1,8 +1,10 @@
 //! Transactions in JSON.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use fluxd_chainstate::{ChainReader, ChainState, IndexKind};
-use fluxd_mempool::{Mempool, PoolSpending};
+use fluxd_mempool::{Entry, Mempool, PoolSpending};
 use fluxd_primitives::{
     Address, Amount, BlockHash, Codec, OutPoint, Transaction, TxId,
     codec::Writer,
@@ -149,6 +151,19 @@ pub(crate) fn spending(
         value: row.value,
         address: row.address,
     }))
+}
+
+/// An entry of the pool under a chain of this height, with the ids of those in the pool that it spends.
+#[must_use]
+pub fn waiting(entry: &Entry, height: u32, depends: BTreeSet<String>) -> Json {
+    Json::object()
+        .with("size", entry.size)
+        .with("fee", Json::amount(entry.fee))
+        .with("time", entry.time)
+        .with("height", entry.height)
+        .with("startingpriority", Json::real(entry.priority(entry.height)))
+        .with("currentpriority", Json::real(entry.priority(height)))
+        .with("depends", depends.into_iter().map(Json::from).collect::<Vec<_>>())
 }
 
 /// The address that an index row names.
