@@ -23,7 +23,7 @@ use super::{
     core::{Core, Effect, Failure, Input, Parts},
     keys,
     report::Reporter,
-    signer::{Joined, RemoteKeys},
+    signer::{self, Joined, RemoteKeys},
 };
 use crate::{
     api::{self, Backend, PeerLine, View},
@@ -270,7 +270,8 @@ fn validators<D: Daemon<Config = Config>>(
     let record = keys::open_record(&path, genesis_validators_root).map_err(|err| failed(&err))?;
     let mut holders: Vec<Box<dyn Keys>> = vec![Box::new(LocalKeys::new(secrets))];
     for url in &ctx.config.signers {
-        let remote = tokio::task::block_in_place(|| RemoteKeys::connect(url)).map_err(|err| failed(&err))?;
+        let remote = tokio::task::block_in_place(|| RemoteKeys::connect(url, signer::PATIENCE))
+            .map_err(|err| failed(&err))?;
         tracing::info!(target: "validator", url, keys = remote.list().len(), "keys of a signer elsewhere");
         holders.push(Box::new(remote));
     }

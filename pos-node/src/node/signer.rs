@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A signer that has not answered by then has missed the duty.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 /// Most bytes of an answer: keys of a few thousand validators.
 const MAX_ANSWER: u64 = 1 << 20;
 
@@ -52,12 +52,12 @@ pub struct RemoteKeys {
 }
 
 impl RemoteKeys {
-    /// Asks a signer for its keys.
+    /// Asks a signer for its keys. An answer that takes longer than `patience`, now or later, is none.
     ///
     /// # Errors
     /// See [`SignerError`].
-    pub fn connect(url: &str) -> Result<Self, SignerError> {
-        let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build().into();
+    pub fn connect(url: &str, patience: Duration) -> Result<Self, SignerError> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(patience)).build().into();
         let url = url.trim_end_matches('/').to_owned();
         let failed = |err| SignerError::Answer(url.clone(), Box::new(err));
         let mut answer = agent.get(format!("{url}/keys")).call().map_err(failed)?;
@@ -127,6 +127,9 @@ mod tests {
     use super::*;
     use crate::{crypto::derive::interop_key, validator::vault::LocalKeys};
 
+    /// The test's signer always answers, however busy the machine is.
+    const LONG: Duration = Duration::from_secs(60);
+
     /// A signer with one key that answers so many calls; with `lies`, it signs something else.
     fn signer(calls: usize, lies: bool) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn keys_elsewhere_sign_beside_local_ones() {
-        let remote = RemoteKeys::connect(&signer(2, false)).expect("a signer");
+        let remote = RemoteKeys::connect(&signer(2, false), LONG).expect("a signer");
         let (there, here) = (interop_key(3).expect("a key"), interop_key(4).expect("a key"));
         let local = LocalKeys::new([interop_key(4).expect("a key")]);
         let keys = Joined(vec![Box::new(local), Box::new(remote)]);
@@ -185,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_signature_over_something_else_is_none() {
-        let remote = RemoteKeys::connect(&signer(2, true)).expect("a signer");
+        let remote = RemoteKeys::connect(&signer(2, true), LONG).expect("a signer");
         let key = interop_key(3).expect("a key").public_key();
         assert_eq!(remote.sign(&key, &Root([7; 32])), None);
     }
