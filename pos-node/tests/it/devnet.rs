@@ -5,14 +5,10 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use serde_json::{Value, json};
-use shared_vendor::{
-    clock::{Clock as _, SystemClock},
-    testing::node::{self, TempDir, TestNode},
-};
+use shared_vendor::testing::node::{self, PATIENCE, TempDir, TestNode, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_pos-node");
 
@@ -20,7 +16,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_pos-node");
 pub(crate) fn rpc(address: SocketAddr, method: &str, params: &Value) -> Value {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
         stream,
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
@@ -32,16 +28,6 @@ pub(crate) fn rpc(address: SocketAddr, method: &str, params: &Value) -> Value {
     let start = answer.find('{').unwrap_or_else(|| panic!("no JSON in {answer}"));
     let end = answer.rfind('}').unwrap();
     serde_json::from_str(&answer[start..=end]).unwrap_or_else(|err| panic!("{err}: {answer}"))
-}
-
-/// What the operations server says.
-pub(crate) fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 pub(crate) fn genesis(home: &Path, validators: u64) -> PathBuf {
@@ -102,21 +88,12 @@ fn number(value: &Value) -> u64 {
     value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no number: {value}"))
 }
 
-/// Asks until the answer is as wanted.
+/// Asks until the answer is as wanted, at most twice as long as other waits: an epoch alone takes eight seconds.
 fn wait<T>(what: &str, node: &TestNode, mut look: impl FnMut(SocketAddr) -> Option<T>) -> T {
-    let clock = SystemClock::default();
-    let begun = clock.now();
-    loop {
-        if let Some(found) = look(node.address("rpc")) {
-            return found;
-        }
-        assert!(
-            clock.now().since(begun) < Duration::from_secs(300),
-            "waited in vain for {what}; log:\n{}",
-            node.log()
-        );
-        std::thread::sleep(Duration::from_millis(250));
-    }
+    let mut look = || look(node.address("rpc"));
+    eventually(&mut look)
+        .or_else(|| eventually(&mut look))
+        .unwrap_or_else(|| panic!("waited in vain for {what}; log:\n{}", node.log()))
 }
 
 fn finalized(address: SocketAddr) -> (u64, String) {

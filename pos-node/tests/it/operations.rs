@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use shared_vendor::testing::node::TempDir;
+use shared_vendor::testing::{metrics, node::TempDir};
 
-use crate::devnet::{genesis, get, rpc, start};
+use crate::devnet::{genesis, rpc, start};
 
 #[test]
 fn every_metric_of_dashboard_and_alerts_is_exported() {
@@ -13,18 +13,8 @@ fn every_metric_of_dashboard_and_alerts_is_exported() {
     let mut node = start(home.path(), "a", &genesis, "0..1", &[]);
     // Methods have a series each from their first call on.
     rpc(node.address("rpc"), "node_version", &serde_json::json!([]));
-    let scraped = get(node.address("ops"), "/metrics");
-    let exported: BTreeSet<&str> =
-        scraped.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    let part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let used = [include_str!("../../ops/grafana.json"), include_str!("../../ops/alerts.yml")];
-    let missing: BTreeSet<&str> = used
-        .iter()
-        .flat_map(|text| text.split(|c| !part(c)))
-        .filter(|word| word.starts_with("pos_") || word.starts_with("process_"))
-        .filter(|word| !exported.contains(word))
-        .collect();
-    assert!(missing.is_empty(), "{missing:?} are not among {exported:?}");
+    metrics::assert_exported(node.address("ops"), "pos_", &used);
     assert_eq!(node.signal("TERM").exit_code(), 0);
 }
 

@@ -14,7 +14,7 @@ use pos_node::{
 use serde_json::json;
 use shared_vendor::{
     hex,
-    testing::node::{self, TestNode},
+    testing::node::{self, TestNode, eventually},
 };
 
 use crate::devnet::rpc;
@@ -61,14 +61,19 @@ pub(crate) fn hold(home: &Path, node: &TestNode, genesis: &Path, tx: &str) {
     let account = devnet_address(2).to_string();
     for subject in [["account", &account], ["tx", tx]] {
         let args = [&["proof"][..], &subject, &["--url", &url, "--out", file.to_str().unwrap()]].concat();
-        // the certificate comes a moment after the checkpoint is final
-        let proven = std::iter::repeat_with(|| {
-            let (code, said) = run(&args);
-            assert_eq!(code, Some(0), "{said}");
-            std::thread::sleep(std::time::Duration::from_millis(500));
-            verify(&[])
+        // what is not final yet will be, and the certificate comes a moment after that
+        let mut refused = String::new();
+        let proven = eventually(|| {
+            for (code, said) in [run(&args), verify(&[])] {
+                if code != Some(0) {
+                    refused = said;
+                    return None;
+                }
+                refused.clone_from(&said);
+            }
+            Some(std::mem::take(&mut refused))
         });
-        let (_, said) = proven.take(40).find(|(code, _)| *code == Some(0)).expect("certified in time");
+        let said = proven.unwrap_or_else(|| panic!("not certified in time: {refused}"));
         assert!(said.contains("certificates") && said.contains(subject[1]), "{said}");
         assert_ne!(verify(&["--signers", &Root([1; 32]).to_string()]).0, Some(0), "another set");
         let good = std::fs::read_to_string(&file).unwrap();
