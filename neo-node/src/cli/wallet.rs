@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Subcommand;
-use neo_wallet::{ExtendedKey, FIRST_ACCOUNT, KeyPath, Mnemonic, Wallet};
+use neo_wallet::{ExtendedKey, FIRST_ACCOUNT, KeyPath, Language, Mnemonic, Wallet};
 use rand::TryRng as _;
 use serde_json::json;
 use shared_vendor::{
@@ -37,12 +37,15 @@ pub enum Command {
         /// How many words: 12, 15, 18, 21 or 24
         #[arg(long, default_value_t = 24)]
         words: usize,
+        /// Language of the words: en, cs, es, fr, it, ja, ko, pt, zh or zh-Hant
+        #[arg(long, default_value_t = Language::ENGLISH)]
+        language: Language,
     },
     /// Add accounts of words to a wallet, or to a new one
     Import {
         /// The wallet; made if it is not there
         file: PathBuf,
-        /// File with the English words of BIP-39
+        /// File with the words of BIP-39, in any of its languages
         #[arg(long)]
         words_file: PathBuf,
         /// File with the passphrase that belongs to the words, if they have one
@@ -73,13 +76,13 @@ pub(super) fn run(command: &Command, loaded: &Loaded<NeoNode>) -> Result<(), Rep
     let version =
         loaded.config.protocol(&loaded.common.network).map_or(ADDRESS_VERSION, |own| own.address_version);
     match command {
-        Command::Create { file, password_file, words } => {
+        Command::Create { file, password_file, words, language } => {
             let bytes = words.checked_mul(4).map(|bits| bits / 3).unwrap_or_default();
             let mut entropy = Zeroizing::new(vec![0; bytes.min(64)]);
             rand::rngs::SysRng.try_fill_bytes(&mut entropy).map_err(|err| {
                 Report::new(exit::UNEXPECTED, "the system gives no random bytes").because(&err)
             })?;
-            let mnemonic = Mnemonic::from_entropy(&entropy)
+            let mnemonic = Mnemonic::from_entropy(&entropy, *language)
                 .map_err(|err| Report::new(exit::BAD_USAGE, err.to_string()))?;
             let path = FIRST_ACCOUNT.parse().map_err(|err| refused(file, &err))?;
             let mut wallet = Wallet::new();

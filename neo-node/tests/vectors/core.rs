@@ -13,7 +13,7 @@ use neo_crypto::{
     secp256r1::{PrivateKey, PublicKey},
     wif,
 };
-use neo_wallet::Mnemonic;
+use neo_wallet::{Language, Mnemonic};
 use serde_json::Value;
 use shared_vendor::{
     hex,
@@ -132,7 +132,7 @@ fn keys(file: &File<'_>, cases: &mut Cases) {
 fn mnemonics(file: &File<'_>, cases: &mut Cases) {
     each(file, cases, |case| {
         let (entropy, words) = (bytes(case, "entropy")?, text(case, "mnemonic")?);
-        let made = Mnemonic::from_entropy(&entropy).map_err(|err| err.to_string())?;
+        let made = Mnemonic::from_entropy(&entropy, Language::ENGLISH).map_err(|err| err.to_string())?;
         same("words", &made.words().as_str(), &words)?;
         let read = Mnemonic::parse(words).map_err(|err| err.to_string())?;
         same("entropy", &*read.entropy(), &entropy)?;

@@ -7,7 +7,7 @@ mod derivation;
 mod mnemonic;
 
 pub use derivation::{DerivationError, ExtendedKey, FIRST_ACCOUNT, HARDENED, Key, KeyPath};
-pub use mnemonic::{Mnemonic, MnemonicError};
+pub use mnemonic::{Language, Mnemonic, MnemonicError};
 use neo_base::{
     UInt160,
     account::{AddressError, from_address, parse_multisig_script, script_hash, signature_script, to_address},
