@@ -3,7 +3,6 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    time::Duration,
 };
 
 use rand::{SeedableRng, rngs::StdRng};
@@ -16,7 +15,7 @@ use rustock::{
     },
 };
 use serde_json::json;
-use shared_vendor::testing::node::{TempDir, TestNode};
+use shared_vendor::testing::node::{PATIENCE, TempDir, TestNode, wait};
 
 use crate::nodes::{logged, rpc, start};
 
@@ -35,7 +34,7 @@ impl Peer {
         let entropy = Entropy::draw(&mut StdRng::seed_from_u64(seed.into()));
         let (mut machine, auth) = Initiator::new(key, id.parse().unwrap(), entropy).unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(&auth).unwrap();
         loop {
             let mut bytes = vec![0; machine.needed()];
@@ -128,7 +127,7 @@ fn each_broken_message_ends_the_connection_and_the_node_goes_on() {
     assert_eq!(banned.reason(), Some(Reason::USELESS_PEER));
 
     let address = logged(&mut node, "rpc");
-    assert_eq!(rpc(&address, "net_peerCount", &json!([])), Some(json!("0x0")));
+    wait("no peers", || (rpc(&address, "net_peerCount", &json!([])) == Some(json!("0x0"))).then_some(()));
     assert_eq!(node.signal("TERM").exit_code(), 0);
 
     // A restart forgets no punishment.
@@ -147,7 +146,7 @@ fn garbage_instead_of_a_handshake_is_closed() {
     let address = enode.rsplit_once('@').unwrap().1;
     for garbage in [vec![0; 400], vec![0xff; 400], b"GET / HTTP/1.1\r\n\r\n".repeat(30)] {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(&garbage).unwrap();
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);

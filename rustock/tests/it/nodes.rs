@@ -8,10 +8,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use shared_vendor::{
-    clock::{Clock, SystemClock},
-    testing::node::{self, PATIENCE, TestNode},
-};
+pub(crate) use shared_vendor::testing::node::wait;
+use shared_vendor::testing::node::{self, TestNode};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_rustock");
@@ -62,18 +60,6 @@ pub(crate) fn rpc(address: &str, method: &str, params: &Value) -> Option<Value> 
 pub(crate) fn height(address: &str) -> Option<u64> {
     let number = rpc(address, "eth_blockNumber", &json!([]))?;
     u64::from_str_radix(number.as_str()?.strip_prefix("0x")?, 16).ok()
-}
-
-/// Waits until `look` finds something.
-pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let clock = SystemClock::default();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(clock.now().since(shared_vendor::clock::Time::ZERO) < PATIENCE, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Height and hash of the tip in the database of a stopped node.

@@ -3,17 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use shared_vendor::testing::node::TempDir;
+use shared_vendor::testing::{metrics, node::TempDir};
 
 use crate::nodes::{import, logged, rpc, start, wait};
-
-fn metric_names(text: &str) -> BTreeSet<String> {
-    let part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    text.split(|c| !part(c))
-        .filter(|word| word.starts_with("rustock_") || word.starts_with("process_"))
-        .map(|word| word.trim_end_matches("_bucket").to_owned())
-        .collect()
-}
 
 #[test]
 fn every_metric_of_dashboard_and_alerts_is_exported() {
@@ -22,13 +14,7 @@ fn every_metric_of_dashboard_and_alerts_is_exported() {
     let (address, rpc_address) = (logged(&mut node, "ops"), logged(&mut node, "rpc"));
     assert_eq!(rpc(&rpc_address, "net_version", &serde_json::json!([])), Some("33".into()));
     let used = [include_str!("../../ops/grafana.json"), include_str!("../../ops/alerts.yml")];
-    // those of peers are there from the first look at them on
-    wait("every metric that is used", || {
-        let scraped = get(&address, "/metrics");
-        let exported: BTreeSet<&str> =
-            scraped.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-        used.iter().flat_map(|text| metric_names(text)).all(|name| exported.contains(&*name)).then_some(())
-    });
+    metrics::assert_exported(address, "rustock_", &used);
     assert_eq!(node.signal("TERM").exit_code(), 0);
 }
 
@@ -133,9 +119,12 @@ fn a_tag_of_a_hidden_branch_is_an_alarm_on_page_and_metric() {
     let verdict = check(&hidden);
     assert_eq!((&verdict["verdict"], &verdict["alarming"]), (&json!("departs"), &json!(true)), "{verdict}");
     assert_eq!(verdict["length"], "0x41");
-    wait("the alarm", || get(&ops, "/metrics").contains("rustock_hidden_fork_blocks 65").then_some(()));
-    let page = get(&ops, "/");
-    assert!(page.contains("A branch of at least 65 blocks is being mined that no peer shows"), "{page}");
+    for (page, alarm) in [
+        ("/metrics", "rustock_hidden_fork_blocks 65"),
+        ("/", "A branch of at least 65 blocks is being mined that no peer shows"),
+    ] {
+        wait(alarm, || get(&ops, page).contains(alarm).then_some(()));
+    }
     assert_eq!(node.signal("TERM").exit_code(), 0);
 }
 
