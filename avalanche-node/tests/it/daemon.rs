@@ -4,10 +4,7 @@
 use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
-use shared_vendor::{
-    clock::{Clock, SystemClock},
-    testing::node::{self, PATIENCE, TempDir, TestNode},
-};
+use shared_vendor::testing::node::{self, TempDir, TestNode, eventually, wait};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_avalanche-node");
 
@@ -67,14 +64,8 @@ pub(crate) fn block(address: &str, height: u64) -> Value {
 }
 
 pub(crate) fn wait_for_height(address: &str, least: u64) -> u64 {
-    let clock = SystemClock::default();
-    while clock.now().since(shared_vendor::clock::Time::ZERO) < PATIENCE {
-        if let Some(height) = height(address).filter(|height| *height >= least) {
-            return height;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("height {least} was not reached, it is {:?}", height(address));
+    eventually(|| height(address).filter(|height| *height >= least))
+        .unwrap_or_else(|| panic!("height {least} was not reached, it is {:?}", height(address)))
 }
 
 #[test]
@@ -90,8 +81,10 @@ fn a_network_of_one_accepts_its_transfers_and_tells_of_itself() {
     assert_eq!(info("info.getNodeID", json!([{}]))["nodeID"], id);
     let validators = call(&address, "/ext/P", "platform.getCurrentValidators", &json!({})).unwrap();
     assert_eq!(validators["validators"][0]["nodeID"], id);
-    let mut health = ureq::get(format!("http://{address}/ext/health")).call().unwrap();
-    assert_eq!(health.body_mut().read_json::<Value>().unwrap()["healthy"], true);
+    wait("good health", || {
+        let mut health = ureq::get(format!("http://{address}/ext/health")).call().ok()?;
+        (health.body_mut().read_json::<Value>().ok()?["healthy"] == true).then_some(())
+    });
     assert_eq!(running.signal("TERM").exit_code(), 0);
 }
 

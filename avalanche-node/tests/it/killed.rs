@@ -161,8 +161,10 @@ fn validators_that_are_killed_one_after_the_other_vote_on_and_never_fork() {
     let count = VALIDATORS.to_string();
     let made = node::run(daemon::BINARY, dir.path(), &["local-net", "create", &net, "--nodes", &count]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let free: Vec<_> =
-        (0..VALIDATORS).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap()).collect();
+    // On a loopback address of this process alone: between a kill and the next start nobody else takes a port there.
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    let own = Ipv4Addr::new(127, 128 | high, middle, low);
+    let free: Vec<_> = (0..VALIDATORS).map(|_| TcpListener::bind((own, 0)).unwrap()).collect();
     let ports: Vec<_> = free.iter().map(|socket| socket.local_addr().unwrap().to_string()).collect();
     drop(free);
     let ids: Vec<_> = (1..=VALIDATORS)
