@@ -4,14 +4,11 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
-    time::Duration,
 };
 
 use serde_json::{Value, json};
-use shared_vendor::{
-    clock::{Clock, SystemClock, Time},
-    testing::node::{self, PATIENCE, TestNode},
-};
+pub(crate) use shared_vendor::testing::node::wait;
+use shared_vendor::testing::node::{self, PATIENCE, TestNode};
 
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_neo-node");
@@ -62,7 +59,7 @@ pub(crate) fn call(address: SocketAddr, method: &str, params: &Value) -> Option<
 /// Posts a body and says how long it is; status line and body of the answer.
 pub(crate) fn post(address: SocketAddr, body: &str, length: usize) -> Option<(String, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let head = format!(
         "POST / HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n",
     );
@@ -82,19 +79,7 @@ pub(crate) fn result(address: SocketAddr, method: &str, params: &Value) -> Value
 
 /// Height of a node.
 pub(crate) fn height(address: SocketAddr) -> u64 {
-    result(address, "getblockcount", &json!([])).as_u64().map_or(0, |count| count - 1)
-}
-
-/// Waits until `look` finds something.
-pub(crate) fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let clock = SystemClock::default();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(clock.now().since(Time::ZERO) < PATIENCE, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait("a count of blocks", || result(address, "getblockcount", &json!([])).as_u64()) - 1
 }
 
 /// Waits until a node has reached a height.
