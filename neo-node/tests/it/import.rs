@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use neo_store::{Bytes, Database, Table, schema};
 use serde_json::Value;
 use shared_vendor::testing::node::{self, TempDir};
 
@@ -39,6 +40,30 @@ fn run(home: &Path, recorded: &Path, verb: &[&str]) -> Output {
     node::run(BINARY, home, &arguments(config.to_str().unwrap(), verb))
 }
 
+/// Flags that switch the index of tokens on.
+const TOKENS: [&str; 2] = ["--tokens-trackers", "NEP-11,NEP-17"];
+
+/// Every row of the index of tokens, and how far it goes.
+fn token_rows(home: &Path) -> Vec<(Vec<u8>, Bytes)> {
+    let database = Database::open(&find_db(home).expect("a database")).unwrap();
+    let view = database.view().unwrap();
+    let next = view.get(Table::Meta, schema::TOKENS).unwrap().expect("an index");
+    let mut rows = vec![(schema::TOKENS.to_vec(), next)];
+    while let Some(row) =
+        view.seek(Table::Tokens, &[], rows.get(1).and(rows.last()).map(|row| &row.0[..]), false).unwrap()
+    {
+        rows.push(row);
+    }
+    rows
+}
+
+fn find_db(folder: &Path) -> Option<PathBuf> {
+    let folders: Vec<_> =
+        fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let own = folders.iter().find(|path| path.file_name().is_some_and(|name| name == "db")).cloned();
+    own.or_else(|| folders.iter().find_map(|folder| find_db(folder)))
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -61,7 +86,7 @@ fn killed_imports_go_on_to_the_same_state_root_and_export_the_same_file() {
     let mut home = TempDir::new();
     let (mut landed, mut finished, mut delay) = (0, 0, 120);
     while landed < kills {
-        let verb = ["import", "--write-buffer", "0", chain];
+        let verb = ["import", "--write-buffer", "0", TOKENS[0], TOKENS[1], chain];
         let mut command = node::command(BINARY, home.path());
         command.args(arguments(config.to_str().unwrap(), &verb)).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut import = command.spawn().unwrap();
@@ -83,13 +108,44 @@ fn killed_imports_go_on_to_the_same_state_root_and_export_the_same_file() {
     println!(
         "{landed} kills fell into an import, {finished} imports have ended between them with the recorded root"
     );
-    let done = run(home.path(), &recorded, &["import", chain]);
+    let done = run(home.path(), &recorded, &["import", TOKENS[0], TOKENS[1], chain]);
     assert!(done.status.success(), "{}", text(&done.stderr));
     assert!(text(&done.stdout).contains(&last_root), "{}", text(&done.stdout));
+    let undisturbed = TempDir::new();
+    run(undisturbed.path(), &recorded, &["import", TOKENS[0], TOKENS[1], chain]);
+    assert!(
+        token_rows(home.path()) == token_rows(undisturbed.path()),
+        "the kills have changed the index of tokens"
+    );
     let copy = home.path().join("copy.acc");
     let exported = run(home.path(), &recorded, &["export", copy.to_str().unwrap()]);
     assert!(exported.status.success(), "{}", text(&exported.stderr));
     assert_eq!(fs::read(copy).unwrap(), fs::read(chain).unwrap());
+}
+
+#[test]
+fn tokens_that_are_indexed_later_are_those_of_an_index_from_the_beginning() {
+    let Some(recorded) = recorded() else { return };
+    let chain = recorded.join("solo/chain.0.acc");
+    let chain = chain.to_str().unwrap();
+    let (early, late) = (TempDir::new(), TempDir::new());
+    let import = |home: &TempDir, verb: &[&str]| {
+        let done = run(home.path(), &recorded, verb);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    };
+    import(&early, &["import", TOKENS[0], TOKENS[1], chain]);
+    // Without, then without transfers, then with everything, each for a part of the chain.
+    import(&late, &["import", "--to", "90", chain]);
+    import(&late, &["import", "--to", "120", TOKENS[0], TOKENS[1], "--tokens-history=false", chain]);
+    import(&late, &["import", "--to", "150", chain]);
+    import(&late, &["import", TOKENS[0], TOKENS[1], chain]);
+    let (early, late) = (token_rows(early.path()), token_rows(late.path()));
+    assert!(early.len() > 100 && early == late, "{} rows, {} rows", early.len(), late.len());
+    let bare = TempDir::new();
+    import(&bare, &["import", "--no-logs", "--to", "9", chain]);
+    let refused = run(bare.path(), &recorded, &["import", TOKENS[0], TOKENS[1], chain]);
+    assert_eq!(refused.status.code(), Some(78), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("application logs"), "{}", text(&refused.stderr));
 }
 
 #[test]

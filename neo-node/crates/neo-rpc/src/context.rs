@@ -136,7 +136,7 @@ impl Context {
     /// A height that is given as a number.
     pub(crate) fn height(&self, params: &Params, index: usize) -> Result<u32, Error> {
         let value = params::required(params, index, "index")?;
-        let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+        let number = params::whole(value);
         let number = number.ok_or_else(|| wrong("the height is not a whole number"))?;
         let height = u32::try_from(number).ok().filter(|height| *height <= self.ledger.height());
         height.ok_or_else(|| out_of_range(number))

@@ -1,6 +1,8 @@
 //! Parameters as the C# node reads them: hashes or heights, contracts by hash, name or number, values for contracts,
 //! signers with witnesses. Mirrors `plugins/RpcServer/Model` and `SmartContract/ContractParameter.cs`.
 
+use std::borrow::Cow;
+
 use neo_base::{
     Int, UInt160, UInt256, account,
     codec::Wire,
@@ -41,18 +43,55 @@ pub(crate) fn text<'a>(params: &'a Params, index: usize, name: &str) -> Result<&
     required(params, index, name)?.as_str().ok_or_else(|| wrong(format!("parameter {name} is not a text")))
 }
 
-/// A whole number that is not negative: as a number or as its text.
-pub(crate) fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+/// A required text; flags and numbers are taken as they are written.
+pub(crate) fn written<'a>(params: &'a Params, index: usize, name: &str) -> Result<Cow<'a, str>, Error> {
+    match required(params, index, name)? {
+        Value::String(text) => Ok(Cow::Borrowed(text)),
+        plain @ (Value::Bool(_) | Value::Number(_)) => Ok(Cow::Owned(plain.to_string())),
+        _ => Err(wrong(format!("parameter {name} is not a text"))),
+    }
 }
 
-/// An optional flag: true, a number other than 0, or its text.
+/// The largest whole number that JSON carries everywhere, and with the other sign the smallest.
+const MAX_WHOLE: u64 = (1 << 53) - 1;
+
+/// A whole number: as a number, as its text, as a flag for 0 or 1, or as no text for 0.
+pub(crate) fn whole(value: &Value) -> Option<i64> {
+    let number = match value {
+        Value::Bool(flag) => Some(i64::from(*flag)),
+        Value::Number(number) => number.as_i64().or_else(|| integral(number.as_f64()?)),
+        Value::String(text) if text.is_empty() => Some(0),
+        Value::String(text) => text.parse().ok().or_else(|| integral(text.parse().ok()?)),
+        _ => None,
+    };
+    number.filter(|number| number.unsigned_abs() <= MAX_WHOLE)
+}
+
+/// A floating-point number that is whole and small enough to be exact.
+fn integral(number: f64) -> Option<i64> {
+    let text = (number.fract() == 0.0).then(|| format!("{number:.0}"))?;
+    text.parse().ok()
+}
+
+/// A required whole number of 32 bits.
+pub(crate) fn int(params: &Params, index: usize, name: &str) -> Result<i32, Error> {
+    let number = whole(required(params, index, name)?).and_then(|number| i32::try_from(number).ok());
+    number.ok_or_else(|| wrong(format!("parameter {name} is not a number of 32 bits")))
+}
+
+/// A whole number that is not negative.
+pub(crate) fn number(value: &Value) -> Option<u64> {
+    u64::try_from(whole(value)?).ok()
+}
+
+/// An optional flag: true, a number other than 0, a text of any letters, a list or an object.
 pub(crate) fn flag(params: &Params, index: usize) -> bool {
     match params.value(index) {
+        None | Some(Value::Null) => false,
         Some(Value::Bool(flag)) => *flag,
-        Some(Value::Number(number)) => number.as_i64() != Some(0),
-        Some(Value::String(text)) => !matches!(text.as_str(), "" | "0" | "false"),
-        _ => false,
+        Some(Value::Number(number)) => number.as_f64() != Some(0.0),
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(_) | Value::Object(_)) => true,
     }
 }
 
@@ -65,6 +104,12 @@ pub(crate) fn hash(params: &Params, index: usize, name: &str) -> Result<UInt256,
 /// Base64 bytes.
 pub(crate) fn bytes(params: &Params, index: usize, name: &str) -> Result<Vec<u8>, Error> {
     base64::decode(text(params, index, name)?).ok_or_else(|| wrong(format!("parameter {name} is not Base64")))
+}
+
+/// Base64 bytes in a parameter that the C# node reads as a text first.
+pub(crate) fn written_bytes(params: &Params, index: usize, name: &str) -> Result<Vec<u8>, Error> {
+    let text = written(params, index, name)?;
+    base64::decode(&text).ok_or_else(|| wrong(format!("parameter {name} is not Base64")))
 }
 
 /// A block by hash or height.

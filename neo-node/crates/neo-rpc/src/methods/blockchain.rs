@@ -115,7 +115,7 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         ),
         |ctx, given| {
             let view = ctx.view()?;
-            stored(&view, &ctx.contract(&view, given, 0)?, &params::bytes(given, 1, "key")?)
+            stored(&view, &ctx.contract(&view, given, 0)?, &params::written_bytes(given, 1, "key")?)
         },
     );
     methods.add_blocking(
@@ -133,7 +133,7 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         |ctx, given| {
             let view = ctx.view()?;
             let state = ctx.contract(&view, given, 0)?;
-            found(ctx, &view, &state, &params::bytes(given, 1, "prefix")?, given.value(2))
+            found(ctx, &view, &state, &params::written_bytes(given, 1, "prefix")?, (given, 2))
         },
     );
     methods.add_blocking(Spec::open("getcommittee", "Keys of the committee", &[]), |ctx, _| {
@@ -243,10 +243,11 @@ pub(super) fn found(
     view: &impl Store,
     state: &ContractState,
     prefix: &[u8],
-    start: Option<&Value>,
+    (given, start): (&Params, usize),
 ) -> Result<Value, Error> {
-    let skip = start.map_or(Some(0), params::number).ok_or_else(|| wrong("start is not a whole number"))?;
-    let skip = usize::try_from(skip).map_err(|_| wrong("start is out of range"))?;
+    let has_start = given.value(start).is_some_and(|value| !value.is_null());
+    let start = if has_start { params::int(given, start, "start")? } else { 0 };
+    let skip = usize::try_from(start).unwrap_or(0);
     let (prefix, page) = (storage_key(state.id, prefix), ctx.options.page_size);
     let (mut results, mut seen, mut after, mut truncated) = (Vec::new(), 0_usize, None::<Vec<u8>>, false);
     while let Some((key, value)) = view.seek(&prefix, after.as_deref(), false).map_err(|err| failed(&*err))? {
@@ -261,7 +262,7 @@ pub(super) fn found(
         seen = seen.saturating_add(1);
         after = Some(key);
     }
-    let next = skip.saturating_add(results.len());
+    let next = i64::from(start).saturating_add(i64::try_from(results.len()).unwrap_or(i64::MAX));
     Ok(json!({ "truncated": truncated, "next": next, "results": results }))
 }
 

@@ -1,13 +1,16 @@
 //! Invocations and iterators. Mirrors `RpcServer.SmartContract.cs`; the historic calls are neo-go's.
 
-use neo_contract::{engine::Store, native::ledger};
+use neo_contract::{
+    engine::Store,
+    native::{self, ContractId, ledger, management},
+};
 use serde_json::Value;
 use shared_vendor::rpc::{Error, Methods, ParamDoc, Params, Spec};
 
 use super::{option, param};
 use crate::{
     context::{Context, engine, failed},
-    error::{sessions_disabled, unknown_height, unknown_iterator, unknown_session, unsupported_state},
+    error::{sessions_disabled, unknown_iterator, unknown_session, unsupported_state},
     invoke,
     params::{self, wrong},
     script::ScriptBuilder,
@@ -93,13 +96,19 @@ impl Context {
         let height = match params::block_id(given, index)? {
             params::BlockId::Height(height) => {
                 let known = u32::try_from(height).ok().filter(|height| *height <= self.ledger.height());
-                known.ok_or_else(unknown_height)?
+                known.ok_or_else(|| wrong("there is no block of this height"))?
             }
             params::BlockId::Hash(hash) => {
                 let block = ledger::trimmed_block(&self.view()?, &hash).map_err(engine)?;
                 match block {
                     Some(block) => block.header.body().index,
-                    None => return self.ledger.at_root(hash).map_err(|err| failed(&err)),
+                    None => {
+                        let state = self.ledger.at_root(hash).map_err(|err| failed(&err))?;
+                        // Every state has this contract.
+                        let known = management::contract(&state, &native::hash_of(ContractId::POLICY));
+                        let known = known.is_ok_and(|policy| policy.is_some());
+                        return known.then_some(state).ok_or_else(|| wrong("no such block or state root"));
+                    }
                 }
             }
         };
@@ -111,11 +120,16 @@ impl Context {
 
 fn function(ctx: &Context, state: &impl Store, given: &Params, first: usize) -> Result<Value, Error> {
     let at = |offset: usize| first.saturating_add(offset);
-    let contract = ctx.contract(state, given, first)?;
-    let method = params::text(given, at(1), "method")?;
+    // A contract that is named by its hash need not exist: the call then is a fault.
+    let named = given.value(first).and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let contract = match named {
+        Some(hash) => hash,
+        None => ctx.contract(state, given, first)?.hash,
+    };
+    let method = params::written(given, at(1), "method")?;
     let arguments = params::arguments(given, at(2), ctx.version())?;
     let signers = params::signers(given, at(3), ctx.version())?;
-    let script = ScriptBuilder::default().call(&contract.hash, method, &arguments).finish();
+    let script = ScriptBuilder::default().call(&contract, &method, &arguments).finish();
     invoke::check_size(&script)?;
     invoke::run_script(ctx, state, &script, signers)
 }

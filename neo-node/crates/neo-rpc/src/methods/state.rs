@@ -2,11 +2,11 @@
 //! `getblocknotifications` and the historic storage calls are neo-go's.
 
 use neo_base::{
-    UInt256,
+    UInt160, UInt256,
     codec::{Wire, read_list, read_var_bytes, write_count, write_var_bytes},
 };
 use neo_contract::{
-    ContractState, base64,
+    ContractState,
     engine::{Store, Trigger, storage_key},
     native::{ledger, management},
 };
@@ -45,7 +45,7 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         |ctx, given| {
             let number = params::number(params::required(given, 0, "index")?);
             let height = number.ok_or_else(|| wrong("the height is not a whole number"))?;
-            let height = u32::try_from(height).map_err(|_| unknown_state_root())?;
+            let height = u32::try_from(height).map_err(|_| wrong("the height is out of range"))?;
             let root =
                 ctx.ledger.state_root(height).map_err(|err| failed(&err))?.ok_or_else(unknown_state_root)?;
             Ok(json!({
@@ -75,7 +75,7 @@ pub(super) fn add(methods: &mut Methods<Context>) {
     methods.add_blocking(
         Spec::open("getstate", "A value of an earlier state", &[ROOT, CONTRACT, KEY]),
         |ctx, given| {
-            let (state, contract) = rooted(ctx, given)?;
+            let (state, contract) = rooted_by_hash(ctx, given)?;
             let key = storage_key(contract.id, &params::bytes(given, 2, "key")?);
             let value = state.get(&key).map_err(|err| failed(&*err))?;
             value.map(|value| render::bytes(&value)).ok_or_else(|| wrong("no such key in this state"))
@@ -112,7 +112,7 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         ),
         |ctx, given| {
             let (state, contract) = rooted(ctx, given)?;
-            blockchain::found(ctx, &state, &contract, &params::bytes(given, 2, "prefix")?, given.value(3))
+            blockchain::found(ctx, &state, &contract, &params::bytes(given, 2, "prefix")?, (given, 3))
         },
     );
     methods.add_blocking(
@@ -133,6 +133,18 @@ pub(super) fn add(methods: &mut Methods<Context>) {
     );
 }
 
+/// The same for a contract that is named by its hash, as the C# node's methods do.
+fn rooted_by_hash<'a>(
+    ctx: &'a Context,
+    given: &Params,
+) -> Result<(neo_runtime::HistoricView<'a>, ContractState), Error> {
+    let hash = params::text(given, 1, "contract")?;
+    if hash.parse::<UInt160>().is_err() {
+        return Err(wrong("the contract is not named by its hash"));
+    }
+    rooted(ctx, given)
+}
+
 /// The state with the root that is the first parameter, and the contract that is the second.
 fn rooted<'a>(
     ctx: &'a Context,
@@ -147,8 +159,8 @@ fn rooted<'a>(
 }
 
 fn prove(ctx: &Context, given: &Params) -> Result<Value, Error> {
-    let (_, contract) = rooted(ctx, given)?;
-    let key = storage_key(contract.id, &params::bytes(given, 2, "key")?);
+    let (_, contract) = rooted_by_hash(ctx, given)?;
+    let key = storage_key(contract.id, &params::written_bytes(given, 2, "key")?);
     proof_of(ctx, params::hash(given, 0, "roothash")?, &key)
 }
 
@@ -156,6 +168,8 @@ fn prove(ctx: &Context, given: &Params) -> Result<Value, Error> {
 fn proof_of(ctx: &Context, root: UInt256, key: &[u8]) -> Result<Value, Error> {
     let nodes = ctx.ledger.prove(root, key).map_err(|err| match err {
         LedgerError::Trie(TrieError::Missing(_)) => unknown_state_root(),
+        // longer than any key that is stored
+        LedgerError::Trie(TrieError::Key(_)) => unknown_storage_item(),
         other => failed(&other),
     })?;
     let nodes = nodes.ok_or_else(unknown_storage_item)?;
@@ -190,17 +204,18 @@ fn verify_proof(_: &Context, given: &Params) -> Result<Value, Error> {
 }
 
 fn find_states(ctx: &Context, given: &Params) -> Result<Value, Error> {
-    let (state, contract) = rooted(ctx, given)?;
+    let (state, contract) = rooted_by_hash(ctx, given)?;
     let root = params::hash(given, 0, "roothash")?;
     let prefix = params::bytes(given, 2, "prefix")?;
-    let from = match given.value(3) {
-        Some(Value::String(text)) if !text.is_empty() => {
-            Some(base64::decode(text).ok_or_else(|| wrong("from is not Base64"))?)
-        }
-        _ => None,
-    };
-    let count = given.value(4).map(|value| params::number(value).ok_or_else(|| wrong("count is no number")));
-    let count = count.transpose()?.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
+    let is_given = |index| given.value(index).is_some_and(|value| !value.is_null());
+    let from = if is_given(3) { params::bytes(given, 3, "from")? } else { Vec::new() };
+    let from = Some(from).filter(|from| !from.is_empty());
+    if from.as_ref().is_some_and(|from| !from.starts_with(&prefix)) {
+        return Err(wrong("from does not begin with the prefix"));
+    }
+    let count = if is_given(4) { params::int(given, 4, "count")? } else { 0 };
+    // No number and a negative one both mean as many as there may be.
+    let count = usize::try_from(count).ok().filter(|count| *count > 0);
     let limit = count.unwrap_or(usize::MAX).min(ctx.options.page_size);
     let prefix = storage_key(contract.id, &prefix);
     let mut after = from.map(|from| storage_key(contract.id, &from));
