@@ -13,7 +13,7 @@ mod common;
 mod consensus;
 #[path = "vectors/keys.rs"]
 mod keys;
-#[allow(dead_code, unused_imports)] // of the integration tests, which use more of it
+#[allow(dead_code, unused_imports, clippy::unwrap_used)] // of the integration tests, which use all of it
 #[path = "it/nodes.rs"]
 mod nodes;
 #[path = "vectors/rpc.rs"]
@@ -24,6 +24,8 @@ mod scripts;
 mod shielded;
 #[path = "vectors/transactions.rs"]
 mod transactions;
+#[path = "vectors/wallet.rs"]
+mod wallet;
 
 use shared_vendor::testing::vectors::{self, Claim, File};
 
@@ -93,8 +95,14 @@ fn zcash(file: &File<'_>, name: &str) -> Option<Claim> {
         Claim::Run(shielded::generators)
     } else if has("rsig") {
         Claim::Run(shielded::signatures)
-    } else if has("nsk") || has("c_enc") || has("external_ovk") {
-        Claim::NotRun("spending keys and note encryption belong to the wallet, which is not built yet")
+    } else if has("xsk") {
+        Claim::Run(wallet::derivation)
+    } else if has("note_nf") {
+        Claim::Run(wallet::components)
+    } else if has("c_enc") {
+        Claim::Run(wallet::encryption)
+    } else if has("external_ovk") {
+        Claim::Run(wallet::transparent_accounts)
     } else if file.json()[0].get("branch_id").is_some() {
         Claim::Run(shielded::transactions)
     } else {

@@ -18,7 +18,7 @@ use shared_vendor::{
     hex,
 };
 
-use super::Fluxd;
+use super::{Fluxd, keys};
 use crate::node::{self, chain_report};
 
 /// What is stored is not what it should be.
@@ -53,6 +53,20 @@ pub enum Command {
     Snapshot(Snapshot),
     /// Print height, tip and a digest of every table while the node is stopped
     Digests,
+    /// Print addresses and viewing keys of a seed, which is read from stdin in hexadecimal
+    Keys {
+        /// Number of the account
+        #[arg(long, default_value_t = 0)]
+        account: u32,
+        /// Addresses of each kind
+        #[arg(long, default_value_t = 1)]
+        count: u16,
+        /// Print private keys too
+        #[arg(long)]
+        secrets: bool,
+    },
+    /// Print the Sapling notes of a viewing key, which is read from stdin, while the node is stopped
+    Notes,
 }
 
 /// Files that hold a chain state.
@@ -78,8 +92,11 @@ pub enum Snapshot {
 /// # Errors
 /// Whatever ends the process with a code other than 0.
 pub(super) fn run(command: &Command, loaded: &Loaded<Fluxd>) -> Result<(), Report> {
-    let data = loaded.open_data()?;
     let params = Arc::new(node::params(&loaded.common.network, &loaded.config)?);
+    if let Command::Keys { account, count, secrets } = command {
+        return keys::derive(&params, *account, usize::from(*count), *secrets);
+    }
+    let data = loaded.open_data()?;
     let options = node::options(&loaded.config, node::entropy()?);
     let place = data.root().display().to_string();
     let failed = |err: ChainError| chain_report(&err).at(place.clone());
@@ -135,7 +152,8 @@ pub(super) fn run(command: &Command, loaded: &Loaded<Fluxd>) -> Result<(), Repor
             cli::print(&format!("height: {}\ntip: {}\nchecksum: {sum}\n", tip.height, tip.hash))?;
         }
         Command::Digests => digests(&chain)?,
-        Command::Reindex | Command::Snapshot(Snapshot::Restore { .. }) => {}
+        Command::Notes => keys::notes(&chain)?,
+        Command::Keys { .. } | Command::Reindex | Command::Snapshot(Snapshot::Restore { .. }) => {}
     }
     drop(chain);
     data.close()

@@ -1,6 +1,7 @@
 //! fluxd's own verbs, beside those that every daemon has.
 
 mod db;
+mod keys;
 
 use std::ffi::OsString;
 
