@@ -28,6 +28,8 @@ shared_vendor::settings! {
         /// Where a new database begins: genesis; builtin, a block that this program was built to trust; or the block
         /// NUMBER:HASH:TOTAL-DIFFICULTY. What lies below it is fetched in the background.
         checkpoint: Start = ["sync.checkpoint", "genesis"],
+        /// Begin with an empty database: no; yes; or ask, which wants a terminal. Keys and peers stay.
+        reset: Reset = ["db.reset", "no"],
         /// Web pages that may ask RPC, as http://example.org.
         rpc_origins: Vec<String> = ["rpc.allowed-origins"],
         /// A full node that is asked for receipts and logs, as http://127.0.0.1:4454; every answer is proven before it is
@@ -38,6 +40,11 @@ shared_vendor::settings! {
         /// Work above a block, in blocks of the present difficulty, that makes it `finalized`.
         finalized: u64 = ["finality.finalized", "4000"],
     }
+}
+
+shared_vendor::choice! {
+    /// Whether the database is removed before the start.
+    pub enum Reset("no, ask or yes") { No = "no", Ask = "ask", Yes = "yes" }
 }
 
 /// A node with its id and address.

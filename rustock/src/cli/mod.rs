@@ -3,6 +3,7 @@
 mod db;
 mod headers;
 mod lines;
+mod reset;
 
 use std::{ffi::OsString, sync::Arc};
 
@@ -61,6 +62,16 @@ impl Daemon for Rustock {
     }
 
     fn rewrite(args: Vec<OsString>) -> Vec<OsString> {
+        // Confirmation and what it confirms are one setting.
+        let confirmed = args.iter().any(|arg| arg == "--yes");
+        let reset = |arg: &OsString| arg == "--reset" || arg == "-r";
+        let args: Vec<OsString> = if args.iter().any(reset) {
+            let asked = if confirmed { "--db-reset=yes" } else { "--db-reset=ask" };
+            let others = args.into_iter().filter(|arg| !reset(arg) && arg != "--yes");
+            others.chain([asked.into()]).collect()
+        } else {
+            args
+        };
         // These two of the reference do something else than run.
         let verbs = [("--verify-config", &["config", "check"] as &[_]), ("--print-system-info", &["doctor"])];
         let verb = verbs.iter().find(|(flag, _)| args.iter().any(|arg| arg == flag));
@@ -96,7 +107,10 @@ impl Daemon for Rustock {
     async fn start(ctx: Context<Self>) -> Result<(), Report> {
         let (data, params) = (Arc::clone(&ctx.data), params(&ctx));
         // opening reads the newest headers from disk, which no other task waits for yet
-        let chain = tokio::task::block_in_place(|| open_chain_at(&data, params))?;
+        let chain = tokio::task::block_in_place(|| {
+            reset::reset(ctx.config.reset, &data)?;
+            open_chain_at(&data, params)
+        })?;
         node::start(ctx, Arc::new(chain), store_report).await
     }
 }

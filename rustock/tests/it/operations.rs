@@ -45,6 +45,22 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn reset_begins_with_an_empty_database_when_it_is_confirmed() {
+    let dir = TempDir::new();
+    let mark = dir.path().join("regtest/db/mark");
+    assert_eq!(start(dir.path(), &["--no-p2p-discovery"]).ready().signal("TERM").exit_code(), 0);
+    std::fs::write(&mark, "x").unwrap();
+    let mut unconfirmed = start(dir.path(), &["--reset"]);
+    assert_eq!(unconfirmed.exit_code(), 2);
+    assert!(unconfirmed.log().contains("add --yes") && mark.exists(), "{}", unconfirmed.log());
+    let mut node = start(dir.path(), &["--no-p2p-discovery", "--reset", "--yes"]);
+    node.ready().wait_for("the database was removed, as asked");
+    assert!(!mark.exists());
+    assert_eq!(node.signal("TERM").exit_code(), 0);
+    assert!(!dir.path().join("regtest/tmp/db").exists());
+}
+
+#[test]
 fn a_hundred_calls_are_a_batch_and_strange_hosts_and_pages_are_refused() {
     let dir = TempDir::new();
     let mut node =
