@@ -38,9 +38,8 @@ impl<'a> Naive<'a> {
     }
 
     fn is_viable(&self, root: &Root) -> bool {
-        let children = self.children(root);
-        if !children.is_empty() {
-            return children.iter().any(|child| self.is_viable(child));
+        if self.children(root).iter().any(|child| self.is_viable(child)) {
+            return true;
         }
         let (justified, finalized) = (self.choice.justified(), self.choice.finalized());
         let source = self.choice.voting_source(root).expect("known block").epoch;
@@ -87,7 +86,7 @@ mod tests {
         },
     };
     use proptest::prelude::*;
-    use std::sync::Arc;
+    use std::{collections::BTreeSet, sync::Arc};
 
     struct Same(Arc<Balances>);
 
@@ -176,6 +175,51 @@ mod tests {
             }
             Event::Equivocation(index) => choice.on_equivocation([index]),
         }
+    }
+
+    /// The votes of a block justify a checkpoint, and a block on it, of the same epoch, holds evidence against some of those
+    /// who voted: their votes count no more, so that branch does not justify it. Then nothing but the first block leads to
+    /// what is justified; were it passed over for its child, no block could ever be head again.
+    #[test]
+    fn a_block_stays_viable_when_its_child_takes_back_what_it_justified() {
+        let params = Arc::new(Params::minimal());
+        let (slots, slot_ms) = (params.slots_per_epoch, params.slot_ms);
+        let balances = Balances { active: vec![1; 4], slashed: BTreeSet::new(), total_active: 4 };
+        let states = Same(Arc::new(balances.clone()));
+        let genesis = Checkpoint { epoch: 0, root: Root([1; 32]) };
+        let mut choice = ForkChoice::new(params, 0, genesis.root, Root::ZERO, 0);
+        let add = |choice: &mut ForkChoice, mark: u8, parent: u8, slot, justified, unrealized| {
+            choice.on_tick(slot * slot_ms);
+            let block = Block {
+                root: Root([mark; 32]),
+                parent_root: Root([parent; 32]),
+                slot,
+                proposer_index: 0,
+                justified,
+                finalized: genesis,
+                unrealized_justified: unrealized,
+                unrealized_finalized: genesis,
+            };
+            choice.on_block(block, &states).expect("a good block");
+        };
+        let second = Checkpoint { epoch: 2, root: Root([2; 32]) };
+        add(&mut choice, 2, 1, 2 * slots, genesis, genesis);
+        add(&mut choice, 3, 2, 3 * slots - 2, genesis, second);
+        add(&mut choice, 4, 3, 3 * slots - 1, genesis, genesis);
+        let at = |epoch: u64, choice: &mut ForkChoice| {
+            choice.on_tick(epoch * slots * slot_ms);
+            let head = choice.head(&states).expect("balances");
+            assert_eq!(head, Naive::new(choice, &balances).head());
+            head
+        };
+        assert_eq!(at(2, &mut choice), Root([4; 32]), "nothing is justified before the epoch ends");
+        for epoch in 3..9 {
+            assert_eq!(at(epoch, &mut choice), Root([3; 32]));
+            assert_eq!(choice.justified(), second);
+        }
+        // the epoch of the first block has ended in whatever is built on it now
+        add(&mut choice, 5, 3, 9 * slots, second, second);
+        assert_eq!(choice.head(&states), Ok(Root([5; 32])));
     }
 
     proptest! {

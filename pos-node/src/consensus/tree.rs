@@ -46,7 +46,6 @@ pub struct Node {
     pub weight: u64,
     /// Child to follow towards the head.
     best_child: Option<usize>,
-    has_child: bool,
 }
 
 /// The blocks since the oldest one kept.
@@ -113,7 +112,6 @@ impl Tree {
             depth,
             weight: 0,
             best_child: None,
-            has_child: false,
         });
     }
 
@@ -175,24 +173,22 @@ impl Tree {
     }
 
     /// Adds `deltas` (one per position) to the weights of the blocks and all their ancestors, and settles again which
-    /// child leads where. `leaf_is_viable` judges blocks without children that descend from the final checkpoint.
+    /// child leads where. `is_viable` judges blocks that descend from the final checkpoint: a branch ends, as far as the
+    /// head is concerned, at its last viable block.
     pub fn settle(
         &mut self,
         mut deltas: Vec<i128>,
         finalized: Option<(Root, Slot)>,
-        leaf_is_viable: impl Fn(&Block) -> bool,
+        is_viable: impl Fn(&Block) -> bool,
     ) {
         for node in &mut self.nodes {
-            (node.best_child, node.has_child) = (None, false);
+            node.best_child = None;
         }
         for position in (0..self.nodes.len()).rev() {
             let delta = deltas.get(position).copied().unwrap_or(0);
             let Some(node) = self.at(position) else { continue };
-            let viable = if node.has_child {
-                node.best_child.is_some()
-            } else {
-                self.is_on_final_chain(position, finalized) && leaf_is_viable(&node.block)
-            };
+            let viable = node.best_child.is_some()
+                || is_viable(&node.block) && self.is_on_final_chain(position, finalized);
             let Some(node) = self.nodes.get_mut(position) else { continue };
             if delta != 0 {
                 node.weight = u64::try_from(i128::from(node.weight).saturating_add(delta)).unwrap_or(0);
@@ -207,11 +203,11 @@ impl Tree {
                 let root = |at: usize| self.at(at).map(|node| node.block.root);
                 (weight, root(position)) > (rival.weight, Some(rival.block.root))
             });
-            if let Some(node) = self.nodes.get_mut(parent) {
-                node.has_child = true;
-                if viable && better {
-                    node.best_child = Some(position);
-                }
+            if viable
+                && better
+                && let Some(node) = self.nodes.get_mut(parent)
+            {
+                node.best_child = Some(position);
             }
         }
     }
