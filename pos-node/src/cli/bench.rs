@@ -42,6 +42,8 @@ const TRANSFER_GAS: u64 = 40_000;
 const MAX_FEE: u64 = 1_000_000;
 /// Time between two calls to one node.
 const CALL_EVERY: Duration = Duration::from_millis(100);
+/// Pause after a call that was not answered.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// Slots that a transaction may wait for.
 const VALID_FOR: u64 = 4096;
 /// Part of what was sent that must be included while it is measured, in percent: the last transactions still wait then.
@@ -128,6 +130,8 @@ impl Sender {
 struct Sent {
     accepted: u64,
     refused: u64,
+    /// Calls that were not answered.
+    failed: u64,
 }
 
 /// Sends `rate` transfers a second through one node until `until`; each sender's in the order of nonces.
@@ -138,7 +142,7 @@ fn send(
     rate: u64,
     (slot, until): (u64, Time),
     clock: &dyn Clock,
-) -> Result<Sent, Report> {
+) -> Sent {
     let begun = clock.now();
     let (mut sent, mut count, mut turn) = (Sent::default(), 0u64, 0usize);
     while clock.now() < until {
@@ -164,7 +168,18 @@ fn send(
             .par_iter()
             .filter_map(|(at, nonce)| Some(senders.get(*at)?.transfer(*nonce, identity, slot)))
             .collect();
-        let answer = node.known("tx_submitBatch", &json!([texts]))?;
+        let Ok(answer) = node.known("tx_submitBatch", &json!([texts])) else {
+            // whether it took them is not known: they are offered again
+            sent.failed = sent.failed.saturating_add(1);
+            count = count.saturating_sub(u64::try_from(plan.len()).unwrap_or(0));
+            for (at, nonce) in plan {
+                if let Some(sender) = senders.get_mut(at) {
+                    sender.next = sender.next.min(nonce);
+                }
+            }
+            thread::sleep(AFTER_FAILURE);
+            continue;
+        };
         for ((at, nonce), line) in plan.iter().zip(answer.as_array().into_iter().flatten()) {
             if line.get("id").is_some() {
                 sent.accepted = sent.accepted.saturating_add(1);
@@ -184,7 +199,7 @@ fn send(
             thread::sleep(CALL_EVERY);
         }
     }
-    Ok(sent)
+    sent
 }
 
 /// The blocks of some slots: transactions by slot, for slots with a block.
@@ -241,9 +256,10 @@ fn run_load(load: &Load, clock: &dyn Clock) -> Result<(), Report> {
         let to = head(first)?;
         let mut sent = Sent::default();
         for thread in sending {
-            let part = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let part = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             sent.accepted = sent.accepted.saturating_add(part.accepted);
             sent.refused = sent.refused.saturating_add(part.refused);
+            sent.failed = sent.failed.saturating_add(part.failed);
         }
         Ok::<_, Report>((from, to, sent))
     })?;
@@ -260,11 +276,12 @@ fn report(load: &Load, node: &Node, (from, to): (u64, u64), slot_ms: u64, sent: 
     let finality = node.known("chain_finality", &json!([]))?;
     let epoch = finality.get("finalized").map_or(0, |of| number(of, "epoch"));
     cli::print(&format!(
-        "{slots} slots of {slot_ms} ms: {included} transactions included, {per_second} a second; largest block {}; {} slots without a block {missed:?}; accepted {}, refused {}; epoch {epoch} is final\n",
+        "{slots} slots of {slot_ms} ms: {included} transactions included, {per_second} a second; largest block {}; {} slots without a block {missed:?}; accepted {}, refused {}, unanswered calls {}; epoch {epoch} is final\n",
         found.values().max().copied().unwrap_or(0),
         missed.len(),
         sent.accepted,
         sent.refused,
+        sent.failed,
     ))?;
     let enough = per_second.saturating_mul(100) >= load.rate.saturating_mul(INCLUDED_PERCENT);
     if missed.is_empty() && enough {

@@ -450,6 +450,10 @@ type TxPart = List<Tx, MAX_TXS_PART>;
 /// Why bytes are not an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AnswerError {
+    /// It ends too soon. A program that gives up on an answer under way ends its stream like one that is through, so
+    /// this happens to honest peers that are too slow.
+    #[error("the answer breaks off")]
+    Cut,
     /// A chunk is not framed as chunks are, or is not what was asked for.
     #[error("malformed answer")]
     Bytes(#[from] DecodeError),
@@ -502,6 +506,7 @@ impl Answer {
             return Ok(Self::Failed(code));
         }
         let one = || match chunks.as_slice() {
+            [] => Err(AnswerError::Cut),
             [chunk] => Ok(*chunk),
             other => Err(AnswerError::Chunks(other.len())),
         };
@@ -582,8 +587,11 @@ fn take_chunks(bytes: &[u8]) -> Result<(Code, Vec<&[u8]>), AnswerError> {
     while input.left() > 0 {
         let byte = input.u8()?;
         let code = Code::ALL.into_iter().find(|code| code.byte() == byte).ok_or(AnswerError::Code(byte))?;
-        let claimed = u64::from(input.u32_le()?);
-        let len = input.count(claimed, MAX_CHUNK_BYTES, 1)?;
+        let claimed = u64::from(input.u32_le().map_err(|_| AnswerError::Cut)?);
+        let len = input.count(claimed, MAX_CHUNK_BYTES, 1).map_err(|error| match error {
+            ReadError::TooLong { .. } => error.into(),
+            _ => AnswerError::Cut,
+        })?;
         let payload = input.take(len)?;
         if code != Code::Ok {
             return Ok((if chunks.is_empty() { code } else { Code::Ok }, chunks));
@@ -692,7 +700,27 @@ mod tests {
         assert_eq!(Answer::decode(Protocol::FinalityCerts, &bytes), Ok(Answer::FinalityCerts(vec![vec![1]])));
         assert_eq!(Answer::decode(Protocol::Ping, &[9, 0, 0, 0, 0]), Err(AnswerError::Code(9)));
         assert!(Answer::decode(Protocol::Ping, &[0, 255, 255, 255, 255]).is_err());
-        assert_eq!(Answer::decode(Protocol::Ping, &[]), Err(AnswerError::Chunks(0)));
+    }
+
+    #[test]
+    fn an_answer_that_ends_anywhere_but_between_chunks_is_cut_and_no_breach() {
+        let whole = Answer::Txs((0..40).map(|at| tx(60_000 + at)).collect()).encode();
+        let ends = std::iter::successors(Some(0usize), |at| {
+            let len = whole.get(at + 1..at + 5)?.try_into().map(u32::from_le_bytes).expect("four bytes");
+            Some(at + 5 + usize::try_from(len).expect("fits"))
+        });
+        let ends: std::collections::BTreeSet<usize> = ends.collect();
+        for len in (0..whole.len()).step_by(997).chain(ends.iter().flat_map(|end| [end + 1, end + 6])) {
+            let read = Answer::decode(Protocol::TxsById, &whole[..len.min(whole.len())]);
+            if ends.contains(&len.min(whole.len())) {
+                assert!(matches!(read, Ok(Answer::Txs(_))), "{len}");
+            } else {
+                assert_eq!(read, Err(AnswerError::Cut), "{len}");
+            }
+        }
+        for protocol in [Protocol::Status, Protocol::Ping, Protocol::StateManifest, Protocol::StateChunk] {
+            assert_eq!(Answer::decode(protocol, &[]), Err(AnswerError::Cut));
+        }
     }
 
     proptest! {

@@ -108,7 +108,12 @@ impl<P: Ord> Default for Scores<P> {
 impl<P: Ord + Copy> Scores<P> {
     /// Writes a fault down; says what is to be done.
     pub fn fault(&mut self, now: Time, peer: P, fault: Fault) -> Standing {
+        let before = self.score(now, peer);
         let record = self.change(now, peer, fault.change());
+        if fault == Fault::Timeout {
+            // whoever is slow is left, and may come back when it is faster
+            record.score = record.score.max(before.min(BAN_BELOW));
+        }
         if record.score < BAN_BELOW && record.banned_until.is_none() {
             record.banned_until = Some(now.after(BAN));
         }
@@ -205,6 +210,16 @@ mod tests {
         for minute in 0..1000u64 {
             assert_eq!(scores.fault(at(10_000 + minute * 120), 2, Fault::Timeout), Standing::Good);
         }
+    }
+
+    #[test]
+    fn being_slow_bans_nobody() {
+        let mut scores = Scores::default();
+        for _ in 0..1000 {
+            assert_ne!(scores.fault(at(0), 1, Fault::Timeout), Standing::Banned);
+        }
+        assert_eq!(scores.standing(at(0), 1), Standing::Disconnect);
+        assert_eq!(scores.fault(at(0), 1, Fault::Unreliable), Standing::Banned);
     }
 
     #[test]

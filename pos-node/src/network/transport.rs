@@ -33,8 +33,8 @@ use super::{
     limit::CONCURRENT,
     message::Gossip,
     request::{
-        Answer, Code, Goodbye, MAX_ANSWER_BYTES, MAX_CHUNK_BYTES, MAX_REQUEST_BYTES, PROTOCOL, Protocol,
-        Request, kad_protocol,
+        Answer, AnswerError, Code, Goodbye, MAX_ANSWER_BYTES, MAX_CHUNK_BYTES, MAX_REQUEST_BYTES, PROTOCOL,
+        Protocol, Request, kad_protocol,
     },
     topic::{Topic, message_id},
 };
@@ -506,6 +506,7 @@ impl Transport {
                     let Some((ask, protocol)) = self.asked.remove(&request_id) else { return Vec::new() };
                     match Answer::decode(protocol, &response) {
                         Ok(answer) => vec![Event::Answered { ask, answer: Some(answer) }],
+                        Err(AnswerError::Cut) => vec![Event::Answered { ask, answer: None }],
                         Err(_) => {
                             vec![Event::Malformed(number_of(&peer)), Event::Answered { ask, answer: None }]
                         }

@@ -20,6 +20,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Requests that a peer's quota does not allow yet are tried again after this long.
 const HOLD: Duration = Duration::from_millis(100);
+/// A node that goes on so much later than it wanted was held up.
+const OWN_DELAY: Duration = Duration::from_millis(500);
 /// Requests under way to one peer.
 const MAX_ASKED: usize = 64;
 
@@ -61,6 +63,18 @@ impl Asked {
 }
 
 impl<D: Database> Core<D> {
+    /// While this node itself did nothing, answers may have come that it has not looked at yet: nobody is late for that.
+    pub(super) fn wait_longer(&mut self, behind: Duration) {
+        if behind < OWN_DELAY {
+            return;
+        }
+        for asked in self.asks.values_mut() {
+            if let Stage::Sent(until) = &mut asked.stage {
+                *until = until.after(behind);
+            }
+        }
+    }
+
     pub(super) fn ask_status(&mut self, now: Time, peer: Peer, out: &mut Vec<Effect>) {
         let status = Request::Status(Box::new(self.status()));
         self.ask(now, peer, Purpose::Status, status, out);

@@ -140,8 +140,8 @@ impl<D: Database> Core<D> {
         out: &mut Vec<Effect>,
     ) {
         let root = block.root();
-        let known = self.known_txs(&block.body.tx_ids).into_iter().map(|tx| (tx.id(), tx)).collect();
-        let incomplete = Incomplete { block, have: known, asked: BTreeSet::new() };
+        let have = self.txs_at_hand(&block);
+        let incomplete = Incomplete { block, have, asked: BTreeSet::new() };
         if incomplete.missing().is_empty() {
             let (block, txs) = incomplete.take();
             self.import(now, block, txs, peer, out);
@@ -282,6 +282,7 @@ impl<D: Database> Core<D> {
         let root = block.root();
         match self.chain.import(&block, &txs) {
             Ok(Import::Imported(_)) => {
+                self.note_block(&root, block.body.exec.gas_used);
                 self.follow(now, root, out);
                 self.vote_when_head_is_here(now, out);
             }

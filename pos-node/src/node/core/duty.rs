@@ -47,7 +47,8 @@ impl<D: Database> Core<D> {
         // what was in a block that is passed over has left the pool, and comes before what is there
         let undone = self.txs_between(&parent, &self.chain.head());
         let waiting = self.mempool.best(base_fee).map(|tx| tx.as_ref().clone());
-        let proposal = self.chain.propose(slot, reveal, self.graffiti, undone.into_iter().chain(waiting))?;
+        let offered = self.budget.bound(undone.into_iter().chain(waiting));
+        let proposal = self.chain.propose(slot, reveal, self.graffiti, offered)?;
         let domain = self.chain.domain(DomainType::Proposer, epoch);
         let signature = self.vault.block(key, &proposal.header, domain)?;
         let header = SignedHeader { header: proposal.header, signature };

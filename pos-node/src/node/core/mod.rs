@@ -2,10 +2,12 @@
 //! machine runs in the daemon and, many times over on a virtual clock, in the simulator.
 //!
 //! `ask` asks peers, `blocks` brings blocks with everything they need into the chain, `gossip` takes what is gossiped, `serve`
-//! answers peers, `duty` does what validators must, `txs` keeps the pool of transactions in step with the head.
+//! answers peers, `duty` does what validators must, `budget` bounds our blocks while the network falls behind, `txs` keeps the
+//! pool of transactions in step with the head.
 
 mod ask;
 mod blocks;
+mod budget;
 mod duty;
 mod gossip;
 mod serve;
@@ -23,7 +25,7 @@ use shared_vendor::{
     machine::{Machine, Tick},
 };
 
-use self::{ask::Asked, blocks::Waiting, serve::Served};
+use self::{ask::Asked, blocks::Waiting, budget::Budget, serve::Served};
 use crate::{
     consensus::{
         chain::{Chain, ChainError, Event},
@@ -247,6 +249,10 @@ pub struct Core<D: Database> {
     unserved: Option<Checkpoint>,
     earliest_slot: Slot,
     mempool: Mempool,
+    budget: Budget,
+    /// When this node wanted to go on at the latest, and how much later it did.
+    due: Option<Time>,
+    behind: Duration,
     /// Transactions of our own users that are to be gossiped, and how many bytes they are.
     batch: (Vec<Tx>, usize),
     batch_due: Option<Time>,
@@ -309,6 +315,9 @@ impl<D: Database> Core<D> {
             unserved,
             earliest_slot,
             mempool: Mempool::new(Limits::default()),
+            budget: Budget::default(),
+            due: None,
+            behind: Duration::ZERO,
             batch: (Vec::new(), 0),
             batch_due: None,
             seen: Seen::default(),
@@ -460,6 +469,7 @@ impl<D: Database> Core<D> {
             }
         }
         self.spare_database();
+        self.note_slot(slot);
         self.waiting.forget_before(slot);
         for (peer, handle, vote) in mem::take(&mut self.early) {
             self.on_vote(now, peer, handle, &vote, out);
@@ -636,6 +646,8 @@ impl<D: Database> Machine for Core<D> {
         if let Input::Clock(base_ms) = input {
             self.base_ms = base_ms;
         }
+        self.behind = self.due.map_or(Duration::ZERO, |due| now.since(due));
+        self.wait_longer(self.behind);
         self.on_time(now, out);
         match input {
             Input::Tick => self.range_step(now, range::Input::Tick, out),
@@ -655,6 +667,7 @@ impl<D: Database> Machine for Core<D> {
         }
         self.keep_state(out);
         self.look(now, out);
+        self.due = self.deadline().map(|at| at.max(now));
     }
 
     fn deadline(&self) -> Option<Time> {

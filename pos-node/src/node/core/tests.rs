@@ -296,6 +296,61 @@ fn a_block_that_came_before_its_parent_is_imported_after_it() {
 }
 
 #[test]
+fn transactions_of_a_rival_block_are_found_in_the_head_that_took_them_out_of_the_pool() {
+    let mut lone = Lone::new();
+    let tx = signed(&lone, ACCOUNT, body(0));
+    lone.txs(vec![tx.clone()]);
+    let has_some = |lone: &Lone| {
+        let chain = &lone.core.chain;
+        chain.db().block(&chain.head()).expect("memory").filter(|stored| !stored.txs.is_empty())
+    };
+    let stored = (1..20).find_map(|slot| {
+        lone.run_to(slot);
+        has_some(&lone)
+    });
+    let head = stored.expect("included").block.clone();
+    let ids: Vec<Root> = head.body.tx_ids.iter().copied().collect();
+    assert_eq!((lone.core.mempool.len(), ids.as_slice()), (0, [tx.id()].as_slice()));
+    let at_hand = |parent| {
+        let mut rival = head.clone();
+        rival.header.header.parent_root = parent;
+        lone.core.txs_at_hand(&rival).into_values().collect::<Vec<_>>()
+    };
+    assert_eq!(at_hand(head.header.header.parent_root), std::slice::from_ref(&tx));
+    assert_eq!(at_hand(head.root()), [], "on its own chain they could not be once more");
+    assert_eq!(lone.core.known_txs(&[ids, vec![Root([1; 32])]].concat()), [tx], "for peers");
+}
+
+#[test]
+fn nobody_is_late_while_this_node_itself_stood_still() {
+    let mut lone = Lone::new();
+    lone.run_to(1);
+    let status = lone.core.status();
+    let ask_of = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Ask { ask, request: Request::Status(_), .. } => Some(*ask),
+            _ => None,
+        })
+    };
+    let blamed = |effects: &[Effect]| {
+        effects.iter().any(|effect| matches!(effect, Effect::Fault(PEER, Fault::Timeout)))
+    };
+    let effects = lone.step(Input::Connected(PEER));
+    let ask = ask_of(&effects).expect("asked for its status");
+    lone.now = lone.now.after(Duration::from_secs(25));
+    let answer = Some(Answer::Status(Box::new(status)));
+    let effects = lone.step(Input::Answered { ask, answer });
+    assert!(!blamed(&effects));
+    assert_eq!(lone.core.peers().get(&PEER), Some(&Some(status)));
+
+    let effects = lone.step(Input::Connected(8));
+    assert!(ask_of(&effects).is_some());
+    lone.run_to(10);
+    let late = |effect: &Effect| matches!(effect, Effect::Fault(8, Fault::Timeout));
+    assert!(lone.seen.iter().any(late), "while it runs, who does not answer is late");
+}
+
+#[test]
 fn a_peer_of_another_chain_is_sent_away_with_the_reason() {
     let mut lone = Lone::new();
     lone.run_to(3);

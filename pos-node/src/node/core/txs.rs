@@ -1,6 +1,10 @@
 //! Transactions: into the pool, out to the network in batches, and in step with the head.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use shared_vendor::clock::Time;
 
@@ -14,14 +18,17 @@ use crate::{
     state::{app::Overlay, transition::tx::TxError},
     storage::Database,
     types::{
+        block::SignedBlock,
         codec::encode,
-        primitives::{Address, List, Root},
+        primitives::{Address, Root},
         transaction::Tx,
     },
 };
 
 /// A batch that has not grown enough is sent after this long.
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
+/// Blocks of another branch in which transactions of a block are looked for.
+const MAX_BRANCH: usize = 8;
 
 impl<D: Database> Core<D> {
     /// Offers transactions to the pool; gives their ids or why not.
@@ -95,7 +102,7 @@ impl<D: Database> Core<D> {
     pub(super) fn follow_head(&mut self, old: &Root, new: &Root, common: &Root) {
         let undone = self.txs_between(common, old);
         let included = self.txs_between(common, new);
-        let senders: Vec<Address> = undone.iter().chain(&included).map(Tx::sender).collect();
+        let senders: BTreeSet<Address> = undone.iter().chain(&included).map(Tx::sender).collect();
         let (Some(state), Some(view)) = (self.chain.state(new), self.chain.app(new)) else { return };
         let app = Overlay::new(&view);
         let account = |address: &Address| app.account(address);
@@ -124,19 +131,56 @@ impl<D: Database> Core<D> {
         found
     }
 
-    /// A transaction by id, from the pool or the head's chain since the final block: older ones travel with their blocks.
-    pub(super) fn known_tx(&self, id: &Root) -> Option<Tx> {
-        if let Some(tx) = self.mempool.get(id) {
-            return Some(tx.as_ref().clone());
+    /// Those of these transactions that are in the pool, and the ids of the others.
+    fn pooled(&self, ids: &[Root]) -> (BTreeMap<Root, Tx>, BTreeSet<Root>) {
+        let (mut found, mut missing) = (BTreeMap::new(), BTreeSet::new());
+        for id in ids {
+            if let Some(tx) = self.mempool.get(id) {
+                found.insert(*id, tx.as_ref().clone());
+            } else {
+                missing.insert(*id);
+            }
         }
-        let since = self.chain.config().params.start_slot(self.chain.finalized().epoch);
-        let place = self.chain.db().tx_place(id, since).ok().flatten()?;
-        let stored = self.chain.db().block(&place.block).ok().flatten()?;
-        stored.txs.get(place.index).cloned()
+        (found, missing)
     }
 
-    /// Those of these transactions that are known.
-    pub(super) fn known_txs<const N: usize>(&self, ids: &List<Root, N>) -> Vec<Tx> {
-        ids.iter().filter_map(|id| self.known_tx(id)).collect()
+    /// Those of these transactions that are in the pool or in the head's chain since the final block: older ones travel
+    /// with their blocks. Each block that has some of them is read once.
+    pub(super) fn known_txs(&self, ids: &[Root]) -> Vec<Tx> {
+        let (mut found, mut missing) = self.pooled(ids);
+        let since = self.chain.config().params.start_slot(self.chain.finalized().epoch);
+        while let Some(id) = missing.pop_first() {
+            let place = self.chain.db().tx_place(&id, since).ok().flatten();
+            let Some(stored) = place.and_then(|place| self.chain.db().block(&place.block).ok().flatten())
+            else {
+                continue;
+            };
+            for (of, tx) in stored.block.body.tx_ids.iter().zip(&stored.txs) {
+                if *of == id || missing.remove(of) {
+                    found.insert(*of, tx.clone());
+                }
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// Those of a block's transactions that are here: in the pool, or in the youngest blocks of the head's chain that
+    /// are not of the block's own chain, for what is in one of those has left the pool.
+    pub(super) fn txs_at_hand(&self, block: &SignedBlock) -> BTreeMap<Root, Tx> {
+        let (mut found, mut missing) = self.pooled(&block.body.tx_ids);
+        let (tree, parent) = (self.chain.fork_choice().tree(), block.header.header.parent_root);
+        let mut next = self.chain.head();
+        for _ in 0..MAX_BRANCH {
+            let Some(node) = tree.get(&next).filter(|_| !missing.is_empty()) else { break };
+            if tree.is_ancestor(&parent, &next) {
+                break;
+            }
+            if let Ok(Some(stored)) = self.chain.db().block(&next) {
+                let of_block = stored.block.body.tx_ids.iter().zip(&stored.txs);
+                found.extend(of_block.filter(|(id, _)| missing.remove(id)).map(|(id, tx)| (*id, tx.clone())));
+            }
+            next = node.block.parent_root;
+        }
+        found
     }
 }
