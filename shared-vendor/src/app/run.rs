@@ -28,6 +28,10 @@ const DRAIN: Duration = Duration::from_secs(7);
 /// How long after an internal error: nothing more can be expected of the tasks.
 const DRAIN_AFTER_PANIC: Duration = Duration::from_secs(3);
 
+/// Stack of each thread of the runtime; only what is used of it takes memory. An answer that is nested as deep as a chain
+/// allows (two thousand arrays in each other) takes a little more than the usual two MiB to be written.
+const STACK_BYTES: usize = 8 << 20;
+
 /// How the settings are read again.
 type Reload<'a, D> = &'a dyn Fn() -> Result<Loaded<D>, Report>;
 
@@ -65,7 +69,8 @@ pub(super) fn run<D: Daemon>(loaded: Loaded<D>, reload: Reload<'_, D>) -> Result
     let metrics = metrics::Common::register(&state.registry, D::VERSION, commit, cli::build().1);
     let server = serve_ops(&loaded, &state, &data)?;
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("worker").build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().thread_name("worker").thread_stack_size(STACK_BYTES).build();
     let runtime = runtime.map_err(|err| unexpected("cannot start the runtime", &err))?;
     let tasks = Tasks::new(runtime.handle().clone());
     panics::watch(&tasks);
