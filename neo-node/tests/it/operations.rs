@@ -19,7 +19,8 @@ fn a_private_network_without_constants_and_a_bad_wallet_are_configuration_errors
     assert!(stderr.contains("protocol.magic is not set"), "{stderr}");
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/ops/devnet/devnet.toml");
     let data = dir.path().display().to_string();
-    let own = ["run", "--config", config, "--data-dir", &data, "--consensus-wallet"];
+    let own =
+        ["run", "--ops-addr", "127.0.0.1:0", "--config", config, "--data-dir", &data, "--consensus-wallet"];
     let wallet = concat!(env!("CARGO_MANIFEST_DIR"), "/ops/devnet/validator.json");
     let (code, _, stderr) =
         verb(dir.path(), &[&own[..], &[wallet, "--consensus-password", "wrong"]].concat());
@@ -37,7 +38,8 @@ fn data_of_another_network_is_refused() {
     assert_eq!(node.signal("TERM").exit_code(), 0);
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/ops/devnet/devnet.toml");
     let data = dir.path().display().to_string();
-    let args = ["run", "--config", config, "--data-dir", &data, "--protocol-magic", "1"];
+    let args =
+        ["run", "--ops-addr", "127.0.0.1:0", "--config", config, "--data-dir", &data, "--protocol-magic", "1"];
     let (code, _, stderr) = verb(dir.path(), &args);
     assert_eq!(code, 76, "{stderr}");
 }
