@@ -38,8 +38,7 @@ fn data_of_another_network_is_refused() {
     assert_eq!(node.signal("TERM").exit_code(), 0);
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/ops/devnet/devnet.toml");
     let data = dir.path().display().to_string();
-    let args =
-        ["run", "--ops-addr", "127.0.0.1:0", "--config", config, "--data-dir", &data, "--protocol-magic", "1"];
+    let args = ["run", "--config", config, "--data-dir", &data, "--protocol-magic", "1"];
     let (code, _, stderr) = verb(dir.path(), &args);
     assert_eq!(code, 76, "{stderr}");
 }
