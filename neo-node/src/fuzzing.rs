@@ -7,7 +7,7 @@ use neo_base::{
 };
 use neo_contract::{Json, Manifest, Nef, binary};
 use neo_p2p::{frame::Frame, message::Message};
-use neo_runtime::StateRoot;
+use neo_runtime::{StateRoot, state_root};
 use neo_vm::{Engine, Era, Heap, NoHost, Script, State};
 
 /// Name and body of a target.
@@ -37,7 +37,7 @@ pub fn message(bytes: &[u8]) {
     }
 }
 
-/// Blocks, transactions, headers, payloads and roots are refused, or read the same when they are written.
+/// Blocks, transactions, headers, payloads, roots and votes on them are refused, or read the same when they are written.
 pub fn ledger(bytes: &[u8]) {
     fn stable<T: Wire + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> Option<T> {
         let value = T::from_bytes(bytes).ok()?;
@@ -47,12 +47,13 @@ pub fn ledger(bytes: &[u8]) {
         Some(value)
     }
     let Some((kind, bytes)) = bytes.split_first() else { return };
-    match kind % 5 {
+    match kind % 6 {
         0 => drop(stable::<Transaction>(bytes)),
         1 => drop(stable::<Header>(bytes)),
         2 => drop(stable::<Block>(bytes)),
         3 => drop(stable::<Extensible>(bytes)),
-        _ => drop(stable::<StateRoot>(bytes)),
+        4 => drop(stable::<StateRoot>(bytes)),
+        _ => drop(stable::<state_root::message::Message>(bytes)),
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         ),
         |ctx, given| {
             let view = ctx.view()?;
-            stored(&view, &ctx.contract(&view, given, 0)?, &params::written_bytes(given, 1, "key")?)
+            stored(&view, ctx.contract_id(&view, given, 0)?, &params::written_bytes(given, 1, "key")?)
         },
     );
     methods.add_blocking(
@@ -132,8 +132,8 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         ),
         |ctx, given| {
             let view = ctx.view()?;
-            let state = ctx.contract(&view, given, 0)?;
-            found(ctx, &view, &state, &params::written_bytes(given, 1, "prefix")?, (given, 2))
+            let contract = ctx.contract_id(&view, given, 0)?;
+            found(ctx, &view, contract, &params::written_bytes(given, 1, "prefix")?, (given, 2))
         },
     );
     methods.add_blocking(Spec::open("getcommittee", "Keys of the committee", &[]), |ctx, _| {
@@ -196,6 +196,16 @@ impl Context {
         management::contract(view, &hash).map_err(engine)?.ok_or_else(unknown_contract)
     }
 
+    /// Number of a contract that a parameter names. One that is given as a number need not be a contract's.
+    pub(super) fn contract_id(&self, view: &impl Store, given: &Params, index: usize) -> Result<i32, Error> {
+        let number = match params::required(given, index, "contract")? {
+            Value::Number(number) => number.as_i64().and_then(|number| i32::try_from(number).ok()),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        number.map_or_else(|| Ok(self.contract(view, given, index)?.id), Ok)
+    }
+
     /// Hash of a contract that a parameter names; numbers are those of the present state.
     pub(super) fn contract_hash(&self, given: &Params, index: usize) -> Result<UInt160, Error> {
         contract_hash(self, &self.view()?, params::required(given, index, "contract")?)
@@ -209,7 +219,7 @@ fn contract_hash(ctx: &Context, view: &impl Store, value: &Value) -> Result<UInt
             Some(native) => Ok(native.hash()),
             None => management::contract_hash_by_id(view, id).map_err(engine)?.ok_or_else(unknown_contract),
         },
-        Err(_) => Err(unknown_contract()),
+        Err(_) => Err(wrong("the number of a contract has 32 bits")),
     };
     match value {
         Value::Number(number) => by_id(number.as_i64().ok_or_else(|| wrong("the number is out of range"))?),
@@ -232,8 +242,8 @@ fn contract(state: &ContractState) -> Value {
 }
 
 /// What is stored under a key of a contract.
-pub(super) fn stored(view: &impl Store, state: &ContractState, key: &[u8]) -> Result<Value, Error> {
-    let value = view.get(&storage_key(state.id, key)).map_err(|err| failed(&*err))?;
+pub(super) fn stored(view: &impl Store, contract: i32, key: &[u8]) -> Result<Value, Error> {
+    let value = view.get(&storage_key(contract, key)).map_err(|err| failed(&*err))?;
     value.map(|value| render::bytes(&value)).ok_or_else(unknown_storage_item)
 }
 
@@ -241,14 +251,14 @@ pub(super) fn stored(view: &impl Store, state: &ContractState, key: &[u8]) -> Re
 pub(super) fn found(
     ctx: &Context,
     view: &impl Store,
-    state: &ContractState,
+    contract: i32,
     prefix: &[u8],
     (given, start): (&Params, usize),
 ) -> Result<Value, Error> {
     let has_start = given.value(start).is_some_and(|value| !value.is_null());
     let start = if has_start { params::int(given, start, "start")? } else { 0 };
     let skip = usize::try_from(start).unwrap_or(0);
-    let (prefix, page) = (storage_key(state.id, prefix), ctx.options.page_size);
+    let (prefix, page) = (storage_key(contract, prefix), ctx.options.page_size);
     let (mut results, mut seen, mut after, mut truncated) = (Vec::new(), 0_usize, None::<Vec<u8>>, false);
     while let Some((key, value)) = view.seek(&prefix, after.as_deref(), false).map_err(|err| failed(&*err))? {
         if seen >= skip {

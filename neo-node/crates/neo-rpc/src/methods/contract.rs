@@ -1,9 +1,6 @@
 //! Invocations and iterators. Mirrors `RpcServer.SmartContract.cs`; the historic calls are neo-go's.
 
-use neo_contract::{
-    engine::Store,
-    native::{self, ContractId, ledger, management},
-};
+use neo_contract::{engine::Store, native::ledger};
 use serde_json::Value;
 use shared_vendor::rpc::{Error, Methods, ParamDoc, Params, Spec};
 
@@ -104,9 +101,7 @@ impl Context {
                     Some(block) => block.header.body().index,
                     None => {
                         let state = self.ledger.at_root(hash).map_err(|err| failed(&err))?;
-                        // Every state has this contract.
-                        let known = management::contract(&state, &native::hash_of(ContractId::POLICY));
-                        let known = known.is_ok_and(|policy| policy.is_some());
+                        let known = super::state::is_state(&state);
                         return known.then_some(state).ok_or_else(|| wrong("no such block or state root"));
                     }
                 }

@@ -8,7 +8,7 @@ use neo_base::{
 use neo_contract::{
     ContractState,
     engine::{Store, Trigger, storage_key},
-    native::{ledger, management},
+    native::{self, ContractId, ledger, management},
 };
 use neo_runtime::{
     LedgerError,
@@ -100,8 +100,8 @@ pub(super) fn add(methods: &mut Methods<Context>) {
     methods.add_blocking(
         Spec::open("getstoragehistoric", "A value of an earlier state", &[ROOT, CONTRACT, KEY]),
         |ctx, given| {
-            let (state, contract) = rooted(ctx, given)?;
-            blockchain::stored(&state, &contract, &params::bytes(given, 2, "key")?)
+            let (state, contract) = rooted_id(ctx, given)?;
+            blockchain::stored(&state, contract, &params::bytes(given, 2, "key")?)
         },
     );
     methods.add_blocking(
@@ -111,8 +111,8 @@ pub(super) fn add(methods: &mut Methods<Context>) {
             const { &[ROOT, CONTRACT, param("prefix", "Base64"), option("start", "How many to skip")] },
         ),
         |ctx, given| {
-            let (state, contract) = rooted(ctx, given)?;
-            blockchain::found(ctx, &state, &contract, &params::bytes(given, 2, "prefix")?, (given, 3))
+            let (state, contract) = rooted_id(ctx, given)?;
+            blockchain::found(ctx, &state, contract, &params::bytes(given, 2, "prefix")?, (given, 3))
         },
     );
     methods.add_blocking(
@@ -131,6 +131,22 @@ pub(super) fn add(methods: &mut Methods<Context>) {
         ),
         block_notifications,
     );
+}
+
+/// The same for the number of a contract, which need not be one's.
+fn rooted_id<'a>(ctx: &'a Context, given: &Params) -> Result<(neo_runtime::HistoricView<'a>, i32), Error> {
+    let state = ctx.ledger.at_root(params::hash(given, 0, "roothash")?).map_err(|err| failed(&err))?;
+    if !is_state(&state) {
+        return Err(unknown_state_root());
+    }
+    let contract = ctx.contract_id(&state, given, 1)?;
+    Ok((state, contract))
+}
+
+/// Whether a root is one of a state: each has this contract.
+pub(super) fn is_state(state: &impl Store) -> bool {
+    let policy = management::contract(state, &native::hash_of(ContractId::POLICY));
+    policy.is_ok_and(|policy| policy.is_some())
 }
 
 /// The same for a contract that is named by its hash, as the C# node's methods do.

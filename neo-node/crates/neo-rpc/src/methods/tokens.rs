@@ -284,7 +284,7 @@ fn transfer(ctx: &Context, standard: Standard, one: &Transfer) -> Value {
 fn properties(ctx: &Context, given: &Params) -> Result<Value, Error> {
     require(ctx, Standard::Nep11)?;
     let contract = ctx.script_hash(given, 0, "contract")?;
-    let token = hex::decode(&*params::written(given, 1, "tokenId")?);
+    let token = hex::decode(&params::written(given, 1, "tokenId")?);
     let token = token.map_err(|_| wrong("the id of the token is not hexadecimal"))?;
     let arguments = [Argument::Bytes(token)];
     let script = ScriptBuilder::default()

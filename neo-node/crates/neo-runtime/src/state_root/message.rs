@@ -97,3 +97,37 @@ impl Wire for Message {
 pub(super) fn push(signature: &[u8; 64]) -> Vec<u8> {
     [&[0x0c, 64][..], signature].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vote_is_a_place_a_height_and_a_whole_signature() {
+        let vote = Message::Vote(Vote { validator: 3, height: 0x0102_0304, signature: [7; 64] });
+        let bytes = vote.to_bytes();
+        assert_eq!(bytes, [&[0, 3, 0, 0, 0, 4, 3, 2, 1, 64][..], &[7; 64]].concat());
+        assert_eq!(Message::from_bytes(&bytes), Ok(vote));
+        let mut short = bytes.clone();
+        short[9] = 63;
+        short.pop();
+        assert!(Message::from_bytes(&short).is_err(), "63 bytes are no signature");
+        assert!(Message::from_bytes(&[&bytes[..], &[0]].concat()).is_err(), "something is left over");
+        assert!(Message::from_bytes(&[2]).is_err() && Message::from_bytes(&[]).is_err());
+    }
+
+    #[test]
+    fn payloads_are_signed_by_their_sender_and_live_as_long_as_the_reference_says() {
+        let key = PrivateKey::from_bytes(&[5; 32]).unwrap();
+        let root = StateRoot { index: 70, root: neo_base::UInt256([9; 32]), witness: None };
+        let vote = Vote { validator: 0, height: 70, signature: [1; 64] };
+        for (message, end) in [(Message::Vote(vote), 80), (Message::Root(root), 170)] {
+            let payload = message.payload(&key, 860_833_102);
+            assert_eq!((payload.valid_block_start, payload.valid_block_end), (70, end));
+            assert_eq!(payload.sender, account::script_hash(&payload.witness.verification));
+            let signature: [u8; 64] = payload.witness.invocation[2..].try_into().unwrap();
+            assert!(key.public_key().verify(&sign_data(860_833_102, &payload.hash()), &signature));
+            assert_eq!(Message::from_bytes(&payload.data), Ok(message));
+        }
+    }
+}
