@@ -42,7 +42,6 @@ impl Daemon for AvalancheNode {
     const ABOUT: &'static str = "Avalanche primary network node";
     const NETWORKS: &'static [&'static str] = &["mainnet", "fuji", "local", "custom"];
     const FOREIGN_ENV: &'static [&'static str] = flags::ENVIRONMENT;
-    const RPC_PATH: &'static str = "/ext/bc/P"; // every path of its server knows every method
     const PEERS: Option<&'static str> = Some("info.peers");
     type Config = Config;
     type Command = Command;
@@ -73,6 +72,16 @@ impl Daemon for AvalancheNode {
             return Err(Report::new(exit::BAD_VALUE, what).at("bootstrap-ids, bootstrap-ips"));
         }
         Ok(())
+    }
+
+    fn rpc_path(method: &str) -> &'static str {
+        match method.split('.').next() {
+            Some("admin") => "/ext/admin",
+            Some("avm") => "/ext/bc/X",
+            Some("health") => "/ext/health",
+            Some("info") => "/ext/info",
+            _ => "/ext/bc/P",
+        }
     }
 
     fn rpc_addr(loaded: &Loaded<Self>) -> Result<Listen, Report> {

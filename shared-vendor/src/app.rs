@@ -114,8 +114,6 @@ pub trait Daemon: Sized + Send + Sync + 'static {
     const CODES: &'static [Code] = &[];
     /// Environment variables with its prefix that are not settings.
     const FOREIGN_ENV: &'static [&'static str] = &[];
-    /// Path of its RPC server.
-    const RPC_PATH: &'static str = "/";
     /// The method that lists its peers, for `support-bundle`.
     const PEERS: Option<&'static str> = None;
     /// Words of `console` that its users know, and the words they stand for.
@@ -158,6 +156,12 @@ pub trait Daemon: Sized + Send + Sync + 'static {
     #[must_use]
     fn checks(_loaded: &Loaded<Self>) -> Vec<doctor::Check> {
         Vec::new()
+    }
+
+    /// Path of its RPC server at which a method is called.
+    #[must_use]
+    fn rpc_path(_method: &str) -> &'static str {
+        "/"
     }
 
     /// Where its RPC server listens, if settings of its own may say so.
@@ -471,7 +475,7 @@ fn load<D: Daemon>(
 /// The RPC server of the running node, or of the one at `url`.
 fn rpc_node<D: Daemon>(loaded: &Loaded<D>, url: Option<String>) -> Result<cli::Node, Report> {
     let addr = D::rpc_addr(loaded)?;
-    Ok(cli::Node::new(addr, D::RPC_PATH, url, loaded.network_dir().join(COOKIE)))
+    Ok(cli::Node::new(addr, D::rpc_path, url, loaded.network_dir().join(COOKIE)))
 }
 
 fn run_command_line<D: Daemon>(args: Vec<OsString>) -> Result<Exit, Report> {

@@ -232,6 +232,13 @@ impl Values {
         self.values.get(key)?.texts.first().map(String::as_str)
     }
 
+    /// The keys whose values differ.
+    pub fn changed<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static str> + 'a {
+        let texts = |values: &'a Self, key: &Key| values.values.get(key.name).map(|value| &value.texts);
+        let keys = self.keys.iter().filter(move |key| texts(self, key) != texts(other, key));
+        keys.map(|key| key.name)
+    }
+
     /// The texts of the secret keys, for who must keep them out of other texts.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         let keys = self.keys.iter().filter(|key| key.kind.secret);

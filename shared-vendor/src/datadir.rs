@@ -118,15 +118,6 @@ impl DataDir {
         free_space(&self.root)
     }
 
-    /// Records that the data now has the given format: call it when a migration is complete.
-    ///
-    /// # Errors
-    /// The file could not be written.
-    pub fn set_format(&self, format: u32) -> Result<(), Report> {
-        self.version.lock().identity.format = format;
-        self.write_version()
-    }
-
     /// Records a clean stop: the last thing a daemon writes.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::{
     datadir::DataDir,
     exit::{self, Exit, Report},
     http::Guard,
-    log::{self, LogConfig, LogHandle},
+    log::{self, LogConfig},
     metrics::{self, Registry},
     ops::{self, Phase, StatusCell},
     signal::{self, Service, Signal},
@@ -142,7 +142,7 @@ async fn live<D: Daemon>(
             None | Some(Signal::Stop) => return Ok(()),
             Some(Signal::Reload) => {
                 ctx.service.reloading();
-                if let Err(report) = reopen(&ctx.log, reload) {
+                if let Err(report) = reopen(ctx, reload) {
                     warn!(target: "app", code = report.code(), "not reloaded: {report}");
                 }
                 ctx.service.ready();
@@ -205,11 +205,15 @@ async fn stop_asked(signals: &mut mpsc::Receiver<Signal>) {
 }
 
 /// What the frame itself reloads: the log file and the log level.
-fn reopen<D: Daemon>(log: &LogHandle, reload: Reload<'_, D>) -> Result<(), Report> {
-    log.reopen()?;
+fn reopen<D: Daemon>(ctx: &Context<D>, reload: Reload<'_, D>) -> Result<(), Report> {
+    ctx.log.reopen()?;
     let loaded = reload()?;
-    log.set_level(level(&loaded.common))?;
-    info!(target: "app", level = level(&loaded.common), "log reopened, level read again; other settings need a restart");
+    let level = level(&loaded.common);
+    ctx.log.set_level(level)?;
+    let others = loaded.values.changed(&ctx.values).filter(|key| !["log.level", "quiet"].contains(key));
+    let others: Vec<_> = others.collect();
+    let needs_restart = (!others.is_empty()).then(|| others.join(","));
+    info!(target: "app", level, needs_restart, "log reopened, level read again");
     Ok(())
 }
 

@@ -64,7 +64,9 @@ fn gather<D: Daemon>(bundle: &mut Bundle, loaded: &Loaded<D>) {
     bundle.add("config.txt", Ok(config::show(&loaded.values, true) + &warnings.collect::<String>()));
     let mut checks = doctor::checks(&loaded.common, &*loaded.clock);
     checks.extend(D::checks(loaded));
-    bundle.add("doctor.txt", Ok(doctor::render(&checks).0));
+    let answers = cli::page(ops, "/livez").is_ok();
+    let note = if answers { "The node answers: addresses in use are its own.\n" } else { "" };
+    bundle.add("doctor.txt", Ok(note.to_owned() + &doctor::render(&checks).0));
     for (name, path) in [
         ("status.json", "/status.json"),
         ("health.json", "/healthz"),

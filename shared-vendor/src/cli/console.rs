@@ -252,7 +252,7 @@ mod tests {
         let params = json!([{ "name": "block", "required": true }, { "name": "full" }]);
         let document =
             json!({ "methods": [{ "name": "get_block", "params": params }, { "name": "get_tip" }] });
-        let node = Node::new(addr, "/", None, "/nowhere".into());
+        let node = Node::new(addr, |_| "/", None, "/nowhere".into());
         Console { name: "demo", node, ops: addr, document, shorthands: &[("show block", "get_block")] }
     }
 

@@ -90,27 +90,39 @@ pub fn page(ops: Listen, path: &str) -> Result<String, Report> {
 /// The RPC server of a running node.
 #[derive(Clone, Debug)]
 pub struct Node {
-    url: String,
+    addr: Listen,
+    path: fn(&str) -> &'static str,
+    endpoint: Option<String>,
     cookie: PathBuf,
 }
 
 impl Node {
-    /// The server that listens on `addr` and answers at `path`, or at `endpoint` instead; `cookie` is the file of its
-    /// secret, which may be absent.
+    /// The server that listens on `addr` and answers a method at the `path` of its name, or all at `endpoint` instead;
+    /// `cookie` is the file of its secret, which may be absent.
     #[must_use]
-    pub fn new(addr: Listen, path: &str, endpoint: Option<String>, cookie: PathBuf) -> Self {
-        Self { url: endpoint.unwrap_or_else(|| url(addr, path)), cookie }
+    pub fn new(
+        addr: Listen,
+        path: fn(&str) -> &'static str,
+        endpoint: Option<String>,
+        cookie: PathBuf,
+    ) -> Self {
+        Self { addr, path, endpoint, cookie }
+    }
+
+    fn url(&self, method: &str) -> String {
+        self.endpoint.clone().unwrap_or_else(|| url(self.addr, (self.path)(method)))
     }
 
     /// The status and the reply as received.
     fn send(&self, method: &str, params: &Value) -> Result<(u16, String), Report> {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-        let mut request = agent().post(&self.url);
+        let url = self.url(method);
+        let mut request = agent().post(&url);
         if let Ok(secret) = std::fs::read(&self.cookie) {
             let secret = BASE64_STANDARD.encode(secret.trim_ascii());
             request = request.header("Authorization", format!("Basic {secret}"));
         }
-        let failed = |err: ureq::Error| unreachable(&self.url, &err);
+        let failed = |err: ureq::Error| unreachable(&url, &err);
         let mut reply = request.send_json(&body).map_err(failed)?;
         let text = reply.body_mut().with_config().limit(64 << 20).read_to_string().map_err(failed)?;
         Ok((reply.status().as_u16(), text))
@@ -122,8 +134,9 @@ impl Node {
     /// The node does not answer, or answers with an error.
     pub fn call(&self, method: &str, params: &Value) -> Result<Value, Report> {
         let (status, text) = self.send(method, params)?;
-        let refused =
-            |what: String| Report::new(exit::RPC_FAILED, what).at(format!("{method} at {}", self.url));
+        let refused = |what: String| {
+            Report::new(exit::RPC_FAILED, what).at(format!("{method} at {}", self.url(method)))
+        };
         let mut reply: Value = serde_json::from_str(&text)
             .map_err(|_| refused(format!("HTTP {status}: {}", text.chars().take(200).collect::<String>())))?;
         match reply.get("error") {

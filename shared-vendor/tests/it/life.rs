@@ -131,8 +131,11 @@ fn hup_reads_the_level_again_and_reopens_the_log_file() {
     let mut node = start(&home, &["--config", config.to_str().unwrap(), "--log-file", log.to_str().unwrap()]);
     node.ready();
     fs::rename(&log, home.path().join("demo.log.1")).unwrap();
-    fs::write(&config, "[log]\nlevel = \"debug\"\n").unwrap();
-    node.signal("HUP").wait_for("level=debug").signal("USR1").wait_for("app: summary tasks=");
+    fs::write(&config, "[log]\nlevel = \"debug\"\n[peers]\nmax = 7\n").unwrap();
+    node.signal("HUP")
+        .wait_for("level=debug needs_restart=peers.max")
+        .signal("USR1")
+        .wait_for("app: summary tasks=");
     assert_eq!(node.signal("TERM").exit_code(), 0);
     assert!(fs::read_to_string(log).unwrap().contains("level=debug"));
 }
