@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use shared_vendor::testing::{metrics, node::TempDir};
+use shared_vendor::testing::{
+    metrics,
+    node::{TempDir, run},
+};
 
-use crate::nodes::{import, logged, rpc, start, wait};
+use crate::nodes::{BINARY, import, logged, rpc, start, wait};
 
 #[test]
 fn every_metric_of_dashboard_and_alerts_is_exported() {
@@ -42,6 +45,15 @@ fn base64(bytes: &[u8]) -> String {
         (0..4).map(digit).collect::<String>()
     };
     bytes.chunks(3).map(group).collect()
+}
+
+#[test]
+fn the_example_configuration_is_what_the_program_prints() {
+    let dir = TempDir::new();
+    let printed = run(BINARY, dir.path(), &["config", "default"]);
+    let text = String::from_utf8(printed.stdout).unwrap();
+    let text = text.replace(&dir.path().display().to_string(), "~");
+    assert_eq!(text, include_str!("../../ops/config.example.toml"));
 }
 
 #[test]
