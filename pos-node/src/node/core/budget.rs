@@ -1,13 +1,14 @@
 //! How large our blocks may be: what the network has shown to carry. Blocks that come late are more work than a slot
 //! holds; as their transactions wait with those that have come since, the next blocks would be larger still, and no slot
-//! would ever have its block again. So a late block takes a quarter of what ours may use, and every slot in step gives some back:
+//! would ever have its block again. So a late block takes a part of what ours may use, and every slot in step gives some back:
 //! additive increase and multiplicative decrease, as in TCP's congestion control (RFC 5681). It is no rule of the protocol.
 
 use super::Core;
 use crate::{
+    state::transition::tx::{Prepared, intrinsic_gas},
     storage::Database,
     types::{
-        params::Governed,
+        params::{Governed, GovernedParams},
         primitives::{Root, Slot},
         transaction::Tx,
     },
@@ -27,28 +28,34 @@ pub(super) struct Budget {
     gas: u64,
     /// Gas that the youngest block used.
     used: u64,
+    /// Gas of the largest block that came in time since one came late.
+    carried: u64,
     /// The slot in which it was lessened last.
     lessened: Option<Slot>,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { parts: WHOLE, gas: u64::MAX, used: 0, lessened: None }
+        Self { parts: WHOLE, gas: u64::MAX, used: 0, carried: 0, lessened: None }
     }
 }
 
 impl Budget {
-    /// A block that used `used` of `limit` gas was too much; told in `slot`, once in each.
+    /// A block that used `used` of `limit` gas was too much; told in `slot`, once in each. What was carried just before
+    /// may have been late for another reason, so that it takes less.
     fn on_late(&mut self, slot: Slot, used: u64, limit: u64) {
         let parts = used.checked_div(limit / WHOLE).unwrap_or(0);
         if self.lessened != Some(slot) && parts >= LEAST {
             self.lessened = Some(slot);
-            self.set(self.parts.min(parts.saturating_mul(3) / 4).max(LEAST), limit);
+            let less = if used <= self.carried { parts / 8 } else { parts / 4 };
+            self.carried = 0;
+            self.set(self.parts.min(parts.saturating_sub(less)).max(LEAST), limit);
         }
     }
 
     /// A slot had its block in time.
     fn on_time(&mut self, limit: u64) {
+        self.carried = self.carried.max(self.used);
         self.set(self.parts.saturating_add(BACK).min(WHOLE), limit);
     }
 
@@ -57,10 +64,16 @@ impl Budget {
         self.gas = if parts == WHOLE { u64::MAX } else { (limit / WHOLE).saturating_mul(parts) };
     }
 
-    /// As many of these transactions as may be in our block, by the gas they could use.
-    pub(super) fn bound(self, txs: impl Iterator<Item = Tx>) -> impl Iterator<Item = Tx> {
-        txs.scan(self.gas, |left, tx| {
-            *left = left.checked_sub(tx.body.gas_limit)?;
+    /// As many of these transactions as may be in our block, by the gas that they use at least.
+    pub(super) fn bound(
+        self,
+        params: GovernedParams,
+        txs: impl Iterator<Item = Tx>,
+    ) -> impl Iterator<Item = Tx> {
+        let whole = self.gas == u64::MAX;
+        txs.scan(self.gas, move |left, tx| {
+            let gas = if whole { 0 } else { intrinsic_gas(&params, &Prepared::new(&tx)) };
+            *left = left.checked_sub(gas)?;
             Some(tx)
         })
     }
@@ -128,6 +141,7 @@ mod tests {
             let stays = slots == 1 || slot % 2 == 0;
             waiting = waiting - if stays { block } else { 0 } + (slots - 1) * sent;
             slot += slots;
+            budget.used = block;
             if slots == 1 { budget.on_time(limit) } else { budget.on_late(slot, block, limit) }
         }
         None
@@ -144,8 +158,7 @@ mod tests {
 
     #[test]
     fn small_blocks_are_not_late_for_their_size_and_large_ones_lessen_it_once_a_slot() {
-        let mut budget = Budget::default();
-        let limit = 64_000;
+        let (mut budget, limit) = (Budget::default(), 64_000);
         budget.on_late(1, 7_999, limit);
         assert_eq!(budget.gas, u64::MAX);
         budget.on_late(1, 64_000, limit);
@@ -155,7 +168,13 @@ mod tests {
         assert_eq!(budget.gas, 15_000);
         budget.on_late(3, 10_000, limit);
         assert_eq!(budget.gas, 8_000, "the least");
-        for _ in 0..55 {
+        budget.used = 12_000;
+        (0..10).for_each(|_| budget.on_time(limit));
+        budget.on_late(4, 12_000, limit);
+        assert_eq!(budget.gas, 11_000, "as much was carried before");
+        budget.on_late(5, 11_000, limit);
+        assert_eq!(budget.gas, 9_000);
+        for _ in 0..54 {
             budget.on_time(limit);
         }
         assert_eq!(budget.gas, 63_000);

@@ -7,7 +7,7 @@ use shared_vendor::clock::Time;
 
 use super::{Core, Duty, Effect};
 use crate::{
-    consensus::finality::Due,
+    consensus::{chain::produce::ProduceError, finality::Due},
     network::{gossip::take_vote, message::Gossip, seen::SeenBlock},
     storage::Database,
     types::{
@@ -43,11 +43,11 @@ impl<D: Database> Core<D> {
         let epoch = self.chain.config().params.epoch_of(slot);
         let reveal = self.vault.randao(key, epoch, self.chain.domain(DomainType::Randao, epoch))?;
         let parent = self.chain.parent_for(slot)?;
-        let base_fee = self.chain.state(&parent).map_or(0, |state| state.next_base_fee);
+        let state = self.chain.state(&parent).ok_or(ProduceError::Slot)?;
         // what was in a block that is passed over has left the pool, and comes before what is there
         let undone = self.txs_between(&parent, &self.chain.head());
-        let waiting = self.mempool.best(base_fee).map(|tx| tx.as_ref().clone());
-        let offered = self.budget.bound(undone.into_iter().chain(waiting));
+        let waiting = self.mempool.best(state.next_base_fee).map(|tx| tx.as_ref().clone());
+        let offered = self.budget.bound(state.params.clone(), undone.into_iter().chain(waiting));
         let proposal = self.chain.propose(slot, reveal, self.graffiti, offered)?;
         let domain = self.chain.domain(DomainType::Proposer, epoch);
         let signature = self.vault.block(key, &proposal.header, domain)?;
@@ -149,5 +149,5 @@ enum Trouble {
     #[error("{0}")]
     Sign(#[from] SignError),
     #[error("{0}")]
-    Produce(#[from] crate::consensus::chain::produce::ProduceError),
+    Produce(#[from] ProduceError),
 }
