@@ -46,7 +46,7 @@ fn unlocked(
     let password = password.ok_or_else(|| {
         let told = format!("{section}.wallet is set, and {section}.password is not");
         let name = format!("NEO_NODE_{}_PASSWORD_FILE", section.to_uppercase());
-        Report::new(exit::BAD_VALUE, told).advice(&format!("set {name} to a file that holds the password"))
+        Report::new(exit::BAD_VALUE, told).advice(format!("set {name} to a file that holds the password"))
     })?;
     let wallet = open_wallet(path, address_version)?;
     let mut keys: Vec<PrivateKey> = Vec::new();
