@@ -157,7 +157,7 @@ pub enum Reject {
     #[error("rate limited free transaction")]
     RateLimited,
     /// A fee that must be an accident.
-    #[error("absurdly high fees {0}, {1} > {2}")]
+    #[error("AcceptToMemoryPool: absurdly high fees {0}, {1} > {2}")]
     AbsurdFee(TxId, i64, i64),
     /// The chain state failed.
     #[error(transparent)]

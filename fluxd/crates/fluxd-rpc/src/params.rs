@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use fluxd_primitives::{Address, Amount, Hash256, MAX_MONEY};
+use fluxd_primitives::{
+    Address, Amount, Hash256, MAX_MONEY,
+    codec::{Codec, Reader},
+};
 use serde_json::Value;
 
 use crate::error::{self, RpcError};
@@ -87,7 +90,7 @@ impl Args {
     /// A hash in hexadecimal; `name` is used in the error.
     ///
     /// # Errors
-    /// Not 64 hexadecimal digits.
+    /// Not hexadecimal.
     pub fn hash(&self, at: usize, name: &str) -> Result<Hash256> {
         hash(self.value(at), name)
     }
@@ -181,26 +184,58 @@ pub fn whole(value: &Value) -> Result<i64> {
     value.as_i64().ok_or_else(|| RpcError::new(error::MISC, "JSON integer out of range"))
 }
 
-/// A hash in hexadecimal.
-///
-/// # Errors
-/// Not a text of 64 hexadecimal digits.
-pub fn hash(value: &Value, name: &str) -> Result<Hash256> {
-    let text = value.as_str().unwrap_or_default();
-    Hash256::from_str(text).map_err(|_| {
-        RpcError::new(error::PARAMETER, format!("{name} must be hexadecimal string (not '{text}')"))
-    })
+/// Bytes in hexadecimal, without the prefix that other programs write; `None` also for no bytes (`IsHex`).
+#[must_use]
+pub fn hex(text: &str) -> Option<Vec<u8>> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if digits { shared_vendor::hex::decode(text).ok() } else { None }
 }
 
-/// Bytes in hexadecimal.
+fn no_hex(code: i32, name: &str, text: &str) -> RpcError {
+    RpcError::new(code, format!("{name} must be hexadecimal string (not '{text}')"))
+}
+
+/// As the reference reads hashes: hexadecimal digits from the start, of too many the last, whatever follows is ignored
+/// (`uint256::SetHex`).
+#[must_use]
+pub fn lenient_hash(text: &str) -> Hash256 {
+    let text = text.trim_start();
+    let text = text.strip_prefix("0x").unwrap_or(text);
+    let end = text.find(|letter: char| !letter.is_ascii_hexdigit()).unwrap_or(text.len());
+    let digits = text.get(end.saturating_sub(64)..end).unwrap_or_default();
+    Hash256::from_str(&format!("{digits:0>64}")).unwrap_or(Hash256::ZERO)
+}
+
+/// A hash in hexadecimal (`ParseHashV`).
+///
+/// # Errors
+/// Not hexadecimal.
+pub fn hash(value: &Value, name: &str) -> Result<Hash256> {
+    let text = value.as_str().unwrap_or_default();
+    hex(text).map(|_| lenient_hash(text)).ok_or_else(|| no_hex(error::PARAMETER, name, text))
+}
+
+/// A hash in hexadecimal, for methods that call anything else a miscellaneous error (`ParseHashStr`).
+///
+/// # Errors
+/// Not hexadecimal.
+pub fn text_hash(text: &str, name: &str) -> Result<Hash256> {
+    hex(text).map(|_| lenient_hash(text)).ok_or_else(|| no_hex(error::MISC, name, text))
+}
+
+/// Bytes in hexadecimal (`ParseHexV`).
 ///
 /// # Errors
 /// Not hexadecimal.
 pub fn bytes(value: &Value, name: &str) -> Result<Vec<u8>> {
     let text = value.as_str().unwrap_or_default();
-    shared_vendor::hex::decode(text).ok().filter(|_| value.is_string()).ok_or_else(|| {
-        RpcError::new(error::PARAMETER, format!("{name} must be hexadecimal string (not '{text}')"))
-    })
+    hex(text).ok_or_else(|| no_hex(error::PARAMETER, name, text))
+}
+
+/// A transaction or block in hexadecimal; bytes behind it are ignored (`DecodeHexTx`, `DecodeHexBlk`).
+#[must_use]
+pub fn wire<T: Codec>(text: &str) -> Option<T> {
+    T::decode(&mut Reader::new(&hex(text)?)).ok()
 }
 
 /// An amount, written as a number or a text with at most eight decimals.

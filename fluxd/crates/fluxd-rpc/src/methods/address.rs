@@ -74,27 +74,38 @@ fn keys(chain: &ChainState, args: &Args) -> Result<Vec<AddressKey>> {
     };
     texts
         .into_iter()
-        .map(|text| match text.as_str().and_then(|text| Address::decode(text, &chain.params().addresses)) {
-            Some(Address::PubkeyHash(hash)) => Ok(AddressKey::PubkeyHash(hash)),
-            Some(Address::ScriptHash(hash)) => Ok(AddressKey::ScriptHash(hash)),
-            None => Err(refused("Invalid address")),
+        .map(|text| {
+            let text = text
+                .as_str()
+                .ok_or_else(|| RpcError::new(error::MISC, "JSON value is not a string as expected"))?;
+            match Address::decode(text, &chain.params().addresses) {
+                Some(Address::PubkeyHash(hash)) => Ok(AddressKey::PubkeyHash(hash)),
+                Some(Address::ScriptHash(hash)) => Ok(AddressKey::ScriptHash(hash)),
+                None => Err(refused("Invalid address")),
+            }
         })
         .collect()
 }
 
-/// `start` and `end` of the argument; both zero where none was given.
-fn heights(args: &Args) -> Result<(u32, u32)> {
-    let Value::Object(members) = args.value(0) else { return Ok((0, 0)) };
-    let (Some(start), Some(end)) = (members.get("start"), members.get("end")) else { return Ok((0, 0)) };
-    let (start, end) = (whole(start)?, whole(end)?);
+/// `start` and `end` of the argument; both zero where not both were given.
+fn heights(chain: &ChainState, args: &Args) -> Result<(u32, u32)> {
+    let field = |name: &str| args.value(0).get(name).filter(|value| !value.is_null());
+    let (Some(start), Some(end)) = (field("start"), field("end")) else { return Ok((0, 0)) };
+    let number = |value: &Value| {
+        i32::try_from(whole(value)?).map_err(|_| RpcError::new(error::MISC, "JSON integer out of range"))
+    };
+    let (start, end) = (number(start)?, number(end)?);
     if start <= 0 || end <= 0 {
         return Err(refused("Start and end are expected to be greater than zero"));
     }
     if end < start {
         return Err(refused("End value is expected to be greater than start"));
     }
-    let height = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
-    Ok((height(start), height(end)))
+    let (start, end) = (start.unsigned_abs(), end.unsigned_abs());
+    if end > chain.index().height() {
+        return Err(refused("Start or end is outside chain range"));
+    }
+    Ok((start, end))
 }
 
 fn wants_chain(args: &Args) -> Result<bool> {
@@ -158,10 +169,11 @@ fn utxos(context: &Context, args: &Args) -> Result<Json> {
 fn deltas(context: &Context, args: &Args) -> Result<Json> {
     let chain = context.chain.read();
     require_insight(&chain, "getaddressdeltas")?;
-    let (start, end) = heights(args)?;
+    let (start, end) = heights(&chain, args)?;
+    let found = changes(&chain, &keys(&chain, args)?, (start, end))?;
     let with_chain = wants_chain(args)?;
     let format = &chain.params().addresses;
-    let list: Vec<Json> = changes(&chain, &keys(&chain, args)?, (start, end))?
+    let list: Vec<Json> = found
         .into_iter()
         .map(|(key, delta)| {
             Json::object()
@@ -194,7 +206,8 @@ fn balance(context: &Context, args: &Args) -> Result<Json> {
 fn txids(context: &Context, args: &Args) -> Result<Json> {
     let chain = context.chain.read();
     require_insight(&chain, "getaddresstxids")?;
-    let found: BTreeSet<(u32, String)> = changes(&chain, &keys(&chain, args)?, heights(args)?)?
+    let range = heights(&chain, args)?;
+    let found: BTreeSet<(u32, String)> = changes(&chain, &keys(&chain, args)?, range)?
         .into_iter()
         .map(|(_, delta)| (delta.height, delta.txid.to_string()))
         .collect();
@@ -227,7 +240,8 @@ fn spent(context: &Context, args: &Args) -> Result<Json> {
     let chain = context.chain.read();
     require_insight(&chain, "getspentinfo")?;
     let Value::Object(members) = args.value(0) else {
-        return Err(RpcError::new(error::MISC, "JSON value is not an object as expected"));
+        let help = "getspentinfo {\"txid\": \"txid\", \"index\": n}\n\nWhat spent an output.\n";
+        return Err(RpcError::new(error::MISC, help));
     };
     let txid = members.get("txid").filter(|value| value.is_string());
     let txid = txid.ok_or_else(|| refused("Invalid txid, must be a string"))?;

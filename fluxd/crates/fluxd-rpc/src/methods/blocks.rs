@@ -2,6 +2,7 @@
 
 use fluxd_chainstate::{BlockId, ChainError, ChainState};
 use fluxd_primitives::{BlockHash, Codec};
+use serde_json::Value;
 use shared_vendor::hex;
 
 use super::Method;
@@ -9,7 +10,7 @@ use crate::{
     context::Context,
     error::{self, RpcError},
     json::Json,
-    params::{Args, Result},
+    params::{Args, Result, lenient_hash},
     present::{
         block, script,
         transaction::{address_of, spending},
@@ -43,17 +44,9 @@ fn hash(context: &Context, args: &Args) -> Result<Json> {
     Ok(Json::from(chain.index().entry(id).hash().to_string()))
 }
 
-/// As the reference reads hashes: hexadecimal digits from the start, whatever follows is ignored.
-pub(super) fn lenient_hash(text: &str) -> BlockHash {
-    let text = text.trim_start();
-    let text = text.strip_prefix("0x").unwrap_or(text);
-    let digits: String = text.chars().take_while(char::is_ascii_hexdigit).take(64).collect();
-    format!("{digits:0>64}").parse().unwrap_or(BlockHash::ZERO)
-}
-
 /// A block by its hash.
 pub(super) fn find(chain: &ChainState, text: &str) -> Result<BlockId> {
-    let id = chain.index().find(&lenient_hash(text));
+    let id = chain.index().find(&BlockHash(lenient_hash(text).0));
     id.ok_or_else(|| RpcError::new(error::ADDRESS_OR_KEY, "Block not found"))
 }
 
@@ -183,19 +176,28 @@ fn deltas(context: &Context, args: &Args) -> Result<Json> {
 }
 
 fn hashes(context: &Context, args: &Args) -> Result<Json> {
-    let (high, low) = (args.int64(0)?, args.int64(1)?);
-    let option =
-        |name: &str| args.value(2).get(name).and_then(serde_json::Value::as_bool).unwrap_or_default();
     let chain = context.chain.read();
     super::address::require_insight(&chain, "getblockhashes")?;
-    let second = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
-    let found = chain.reader().blocks_by_time(second(low), second(high))?;
+    // Negative times are read as late ones, as in the reference.
+    let (high, low) = (args.int(0)?.cast_unsigned(), args.int(1)?.cast_unsigned());
+    let options = match args.value(2) {
+        Value::Object(options) => Some(options),
+        _ if !args.has(2) => None,
+        _ => return Err(RpcError::new(error::MISC, "JSON value is not an object as expected")),
+    };
+    let option = |name: &str| match options.and_then(|options| options.get(name)) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(value)) => Ok(*value),
+        Some(_) => Err(RpcError::new(error::MISC, "JSON value is not a boolean as expected")),
+    };
+    let (only_active, with_times) = (option("noOrphans")?, option("logicalTimes")?);
+    let found = chain.reader().blocks_by_time(low, high)?;
     let active = |hash: &BlockHash| chain.index().find(hash).is_some_and(|id| chain.index().is_active(id));
     let list: Vec<Json> = found
         .into_iter()
-        .filter(|(_, hash)| !option("noOrphans") || active(hash))
+        .filter(|(_, hash)| !only_active || active(hash))
         .map(|(time, hash)| {
-            if option("logicalTimes") {
+            if with_times {
                 Json::object().with("blockhash", hash.to_string()).with("logicalts", time)
             } else {
                 Json::from(hash.to_string())

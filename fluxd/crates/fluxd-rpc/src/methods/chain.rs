@@ -8,7 +8,7 @@ use crate::{
     context::Context,
     error::{self, RpcError},
     json::Json,
-    params::{Args, Result},
+    params::{Args, Result, lenient_hash},
     present::{
         block,
         chain::{self as present, ChainFacts},
@@ -110,7 +110,7 @@ fn tips(context: &Context, args: &Args) -> Result<Json> {
 }
 
 fn txout(context: &Context, args: &Args) -> Result<Json> {
-    let id = TxId(blocks::lenient_hash(args.text(0)?).0);
+    let id = TxId(lenient_hash(args.text(0)?).0);
     let index = args.int(1)?;
     let with_pool = !args.has(2) || args.flag(2)?;
     let chain = context.chain.read();

@@ -17,7 +17,7 @@ use crate::{
     context::Context,
     error::{self, RpcError},
     json::Json,
-    params::{Args, Kind, Result},
+    params::{self, Args, Kind, Result},
     present::{
         block::network_difficulty,
         chain::{NodeFacts, node_info},
@@ -183,8 +183,8 @@ fn multisig(context: &Context, args: &Args) -> Result<Json> {
     let small = |count: usize| u8::try_from(count).unwrap_or(16).saturating_add(SMALL_NUMBERS);
     script.u8(small(wanted));
     for key in keys {
-        let text = key.as_str().unwrap_or_default();
-        let bytes = hex::decode(text).map_err(|_| misc(format!(" Invalid public key: {text}")))?;
+        let text = key.as_str().ok_or_else(|| misc("JSON value is not a string as expected".to_owned()))?;
+        let bytes = params::hex(text).ok_or_else(|| misc(format!(" Invalid public key: {text}")))?;
         let key = PublicKey::from_serialized(&bytes);
         if !(key.is_valid() && ecdsa::is_on_curve(&key)) {
             return Err(misc(format!(" Invalid public key: {text}")));

@@ -5,15 +5,14 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use fluxd_consensus::upgrades::Upgrade;
 use fluxd_mempool::{Admission, Drop, Mempool, Reject};
-use fluxd_primitives::{Amount, Codec, OutPoint, Transaction, TxId};
-use shared_vendor::hex;
+use fluxd_primitives::{Amount, OutPoint, Transaction, TxId};
 
-use super::{Method, blocks};
+use super::Method;
 use crate::{
     context::Context,
     error::{self, RpcError},
     json::Json,
-    params::{Args, Kind, Result},
+    params::{Args, Kind, Result, text_hash, wire},
     present::transaction,
 };
 
@@ -92,8 +91,7 @@ fn list(context: &Context, args: &Args) -> Result<Json> {
 fn send(context: &Context, args: &Args) -> Result<Json> {
     args.check_types(&[Kind::Text, Kind::Flag], false)?;
     let failed = || RpcError::new(error::DESERIALIZATION, "TX decode failed");
-    let bytes = hex::decode(args.text(0)?).map_err(|_| failed())?;
-    let tx = Arc::new(Transaction::from_bytes(&bytes).map_err(|_| failed())?);
+    let tx = Arc::new(wire::<Transaction>(args.text(0)?).ok_or_else(failed)?);
     let txid = tx.txid();
     let override_fees = args.has(1) && args.flag(1)?;
     {
@@ -144,7 +142,7 @@ fn admit(
 }
 
 fn prioritise(context: &Context, args: &Args) -> Result<Json> {
-    let txid = TxId(blocks::lenient_hash(args.text(0)?).0);
+    let txid = TxId(text_hash(args.text(0)?, "txid")?.0);
     let priority = args
         .value(1)
         .as_f64()

@@ -6,15 +6,14 @@ use fluxd_chainstate::{Accepted, ChainState};
 use fluxd_consensus::{check::CheckedBlock, params::Network, subsidy};
 use fluxd_mempool::Mempool;
 use fluxd_miner::{PoolTx, mine};
-use fluxd_primitives::{Block, Codec, Script, U256};
-use shared_vendor::hex;
+use fluxd_primitives::{Block, Script, U256};
 
 use super::Method;
 use crate::{
     context::{Context, Submitted},
     error::{self, RpcError},
     json::Json,
-    params::{Args, Result},
+    params::{Args, Result, wire},
     present::block::network_difficulty,
 };
 
@@ -83,8 +82,7 @@ pub(super) fn waiting(pool: &Mempool) -> Vec<PoolTx> {
 
 fn submit(context: &Context, args: &Args) -> Result<Json> {
     let failed = || RpcError::new(error::DESERIALIZATION, "Block decode failed");
-    let bytes = hex::decode(args.text(0)?).map_err(|_| failed())?;
-    let block = Block::from_bytes(&bytes).map_err(|_| failed())?;
+    let block: Block = wire(args.text(0)?).ok_or_else(failed)?;
     let hash = block.header.hash();
     let known = {
         let chain = context.chain.read();
@@ -152,9 +150,9 @@ fn to_whole(work: U256, seconds: u32) -> i64 {
 }
 
 fn rate(context: &Context, args: &Args) -> Result<Json> {
-    let blocks = if args.has(0) { args.int64(0)? } else { 120 };
-    let height = if args.has(1) { args.int64(1)? } else { -1 };
-    Ok(Json::from(network_rate(&context.chain.read(), blocks, height)))
+    let blocks = if args.has(0) { args.int(0)? } else { 120 };
+    let height = if args.has(1) { args.int(1)? } else { -1 };
+    Ok(Json::from(network_rate(&context.chain.read(), blocks.into(), height.into())))
 }
 
 fn local_rate(_: &Context, _: &Args) -> Result<Json> {

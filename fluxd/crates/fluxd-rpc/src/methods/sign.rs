@@ -148,13 +148,25 @@ fn branch(value: &Value, chain: &ChainState) -> Result<u32> {
         let height = if regtest { next } else { next.max(RELEASE_HEIGHT) };
         return Ok(chain.params().upgrades.branch_id(height));
     };
-    let digits = text.trim_start().strip_prefix("0x").unwrap_or(text.trim_start());
-    let end = digits.find(|digit: char| !digit.is_ascii_hexdigit()).unwrap_or(digits.len());
-    let branch = u32::from_str_radix(digits.get(..end).unwrap_or_default(), 16).unwrap_or_default();
+    let branch = stream_number(text).unwrap_or(u32::MAX);
     if ![BASE_BRANCH, TEST_BRANCH, FLUX_BRANCH].contains(&branch) {
         return Err(RpcError::new(error::MISC, format!("{text} is not a valid consensus branch id")));
     }
     Ok(branch)
+}
+
+/// A hexadecimal number as a C++ stream reads it: up to what is no digit, zero where nothing is, its complement behind a
+/// minus; `None` where the text is empty or the number too large.
+fn stream_number(text: &str) -> Option<u32> {
+    let text = text.trim_start();
+    let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+    let digits = digits.strip_prefix("0x").unwrap_or(digits);
+    let end = digits.find(|digit: char| !digit.is_ascii_hexdigit()).unwrap_or(digits.len());
+    let number = match digits.get(..end) {
+        Some("") if !text.is_empty() => 0,
+        digits => u32::from_str_radix(digits?, 16).ok()?,
+    };
+    Some(if negative { number.wrapping_neg() } else { number })
 }
 
 /// The outputs that are spent: what the chain, the pool and the caller know of them.

@@ -7,17 +7,16 @@ use fluxd_chainstate::ChainState;
 use fluxd_consensus::{check::CheckedBlock, subsidy};
 use fluxd_fluxnode::rules::Tier;
 use fluxd_miner::{Maker, Template, create};
-use fluxd_primitives::{Block, BlockHash, Codec, OutPoint, Transaction};
+use fluxd_primitives::{Block, BlockHash, OutPoint, Transaction};
 use fluxd_script::standard::Standard;
 use serde_json::Value;
-use shared_vendor::hex;
 
 use super::{Method, mining};
 use crate::{
     context::{Context, KeptTemplate},
     error::{self, RpcError},
     json::Json,
-    params::{Args, Result},
+    params::{Args, Result, wire},
     present::transaction::to_hex,
 };
 
@@ -51,7 +50,7 @@ fn run(context: &Context, args: &Args) -> Result<Json> {
         RpcError::new(error::METHOD_NOT_FOUND, "fluxd compiled without wallet and -mineraddress not set")
     })?;
     let request = match args.value(0) {
-        Value::Null => serde_json::Map::new(),
+        _ if !args.has(0) => serde_json::Map::new(),
         Value::Object(request) => request.clone(),
         _ => return Err(RpcError::new(error::MISC, "JSON value is not an object as expected")),
     };
@@ -131,7 +130,7 @@ fn proposal(context: &Context, data: Option<&Value>) -> Result<Json> {
         .and_then(Value::as_str)
         .ok_or_else(|| RpcError::new(error::TYPE, "Missing data String key for proposal"))?;
     let failed = || RpcError::new(error::DESERIALIZATION, "Block decode failed");
-    let block = Block::from_bytes(&hex::decode(text).map_err(|_| failed())?).map_err(|_| failed())?;
+    let block: Block = wire(text).ok_or_else(failed)?;
     let chain = context.chain.read();
     let index = chain.index();
     if let Some(entry) = index.find(&block.header.hash()).map(|id| index.entry(id)) {

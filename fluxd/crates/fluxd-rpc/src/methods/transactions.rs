@@ -6,7 +6,9 @@ use fluxd_chainstate::{ChainState, Found};
 use fluxd_consensus::upgrades::Upgrade;
 use fluxd_p2p::message::filter::MerkleBlock;
 use fluxd_primitives::{
-    Address, Amount, Codec, OutPoint, Script, Transaction, TxId, TxIn, TxOut, hash160,
+    Address, Amount, Codec, OutPoint, Script, Transaction, TxId, TxIn, TxOut,
+    codec::Reader,
+    hash160,
     transaction::{SAPLING_GROUP, SAPLING_VERSION},
 };
 use serde_json::Value;
@@ -17,7 +19,7 @@ use crate::{
     context::Context,
     error::{self, RpcError},
     json::Json,
-    params::{Args, Kind, Result, amount, bytes, hash, whole},
+    params::{self, Args, Kind, Result, amount, bytes, hash, lenient_hash, whole, wire},
     present::{
         script,
         transaction::{present, push, push_block, to_hex},
@@ -97,8 +99,7 @@ fn get(context: &Context, args: &Args) -> Result<Json> {
 fn decode(context: &Context, args: &Args) -> Result<Json> {
     args.check_types(&[Kind::Text], false)?;
     let failed = || RpcError::new(error::DESERIALIZATION, "TX decode failed");
-    let bytes = hex::decode(args.text(0)?).map_err(|_| failed())?;
-    let tx = Transaction::from_bytes(&bytes).map_err(|_| failed())?;
+    let tx: Transaction = wire(args.text(0)?).ok_or_else(failed)?;
     let reader = context.chain.read().reader();
     present(&reader, &context.mempool.lock(), &tx)
 }
@@ -130,7 +131,7 @@ fn make(context: &Context, args: &Args) -> Result<Json> {
             u32::try_from(time).map_err(|_| bad("Invalid parameter, locktime out of range".to_owned()))?;
     }
     if !args.value(3).is_null() {
-        tx.expiry_height = expiry(args.int64(3)?, sapling, next)?;
+        tx.expiry_height = expiry(args.value(3), sapling, next)?;
     }
     for input in inputs {
         let Value::Object(input) = input else {
@@ -162,14 +163,14 @@ fn make(context: &Context, args: &Args) -> Result<Json> {
     Ok(Json::from(to_hex(&tx)))
 }
 
-fn expiry(height: i64, sapling: bool, next: u32) -> Result<u32> {
+fn expiry(height: &Value, sapling: bool, next: u32) -> Result<u32> {
     let bad = |text: String| RpcError::new(error::PARAMETER, text);
     if !sapling {
         let text = "Invalid parameter, expiryheight can only be used if Overwinter is active when the transaction is mined";
         return Err(bad(text.to_owned()));
     }
     let range = format!("Invalid parameter, expiryheight must be nonnegative and less than {EXPIRY_LIMIT}.");
-    let height = u32::try_from(height).ok().filter(|height| i64::from(*height) < EXPIRY_LIMIT);
+    let height = u32::try_from(whole(height)?).ok().filter(|height| i64::from(*height) < EXPIRY_LIMIT);
     let height = height.ok_or_else(|| bad(range))?;
     let least = next.saturating_add(EXPIRING_SOON);
     if height != 0 && least > height {
@@ -207,8 +208,10 @@ fn proof(context: &Context, args: &Args) -> Result<Json> {
         let text = value
             .as_str()
             .ok_or_else(|| RpcError::new(error::MISC, "JSON value is not a string as expected"))?;
-        let id: TxId =
-            text.parse().map_err(|_| RpcError::new(error::PARAMETER, format!("Invalid txid {text}")))?;
+        let id = TxId(lenient_hash(text).0);
+        if text.len() != 64 || params::hex(text).is_none() {
+            return Err(RpcError::new(error::PARAMETER, format!("Invalid txid {text}")));
+        }
         if !wanted.insert(id) {
             let message = format!("Invalid parameter, duplicated txid: {text}");
             return Err(RpcError::new(error::PARAMETER, message));
@@ -241,8 +244,8 @@ fn proof(context: &Context, args: &Args) -> Result<Json> {
 
 fn verify_proof(context: &Context, args: &Args) -> Result<Json> {
     let proof = bytes(args.value(0), "proof")?;
-    let merkle = MerkleBlock::from_bytes(&proof)
-        .map_err(|_| RpcError::new(error::MISC, "CDataStream::read(): end of data: iostream error"))?;
+    let merkle = MerkleBlock::decode(&mut Reader::new(&proof))
+        .map_err(|_| RpcError::new(error::MISC, "CBaseDataStream::read(): end of data: iostream error"))?;
     let Some(found) = merkle.tree.extract().filter(|found| found.root == merkle.header.merkle_root) else {
         return Ok(Json::List(Vec::new()));
     };
