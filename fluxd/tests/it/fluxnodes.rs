@@ -246,6 +246,8 @@ fn two_nodes_with_fluxnodes_agree_on_everything_through_sync_split_and_reindex()
     // Forty blocks back by order of the operator, and forth. What the first goes back to is new to the second, which must
     // have left the longer branch when it is told.
     let before = first.state();
+    let refused = call(&first.rpc, "getfluxnodestatus", &NONE).unwrap_err();
+    assert_eq!((&refused["code"], &refused["message"]), (&json!(-1), &json!("This is not a Flux Node")));
     let fork = first.ask("getblockhash", &json!([blocks + 1]));
     for peer in [&second, &first] {
         peer.ask("invalidateblock", &json!([fork]));
@@ -267,8 +269,21 @@ fn two_nodes_with_fluxnodes_agree_on_everything_through_sync_split_and_reindex()
     assert_eq!(verb(&other, &["digests"]), digests, "reindexed");
     assert!(verb(&other, &["verifychain", "--depth", "0", "--level", "4"]).starts_with("verified"));
     // The native option does the same before the node serves.
-    let (child, rpc, p2p) = Peer::run(one.path(), &["-reindex"]);
+    let listed = &before[2][0];
+    let (txid, output) = (listed["txhash"].as_str().unwrap(), listed["outidx"].as_str().unwrap());
+    let own =
+        ["-zelnode=1".to_owned(), format!("-zelnodeoutpoint={txid}"), format!("-zelnodeindex={output}")];
+    let (child, rpc, p2p) = Peer::run(one.path(), &["-reindex", &own[0], &own[1], &own[2]]);
     let again = Peer { dir: one, child, rpc, p2p };
     assert_eq!(again.state(), before);
+
+    // It was told which of the nodes is its own.
+    let status = again.ask("getfluxnodestatus", &NONE);
+    assert_eq!(status["status"], "CONFIRMED");
+    for field in
+        ["collateral", "txhash", "outidx", "ip", "added_height", "tier", "pubkey", "activesince", "amount"]
+    {
+        assert_eq!(status[field], listed[field], "{field}");
+    }
     assert_eq!(verb(&again.stop(), &["digests"]), digests, "reindexed at the start");
 }
