@@ -148,13 +148,12 @@ fn shown_again(method: &str, request: &Value, expected: &Value) -> Result<(), St
         "getnativecontracts" => expected.as_array().into_iter().flatten().try_for_each(contract),
         "invokefunction" | "invokescript" => items(&expected["stack"]),
         "getapplicationlog" => {
-            let all = expected["executions"].as_array().into_iter().flatten();
-            all.map(|one| {
+            let mut all = expected["executions"].as_array().into_iter().flatten();
+            all.try_for_each(|one| {
                 items(&one["stack"])?;
-                let sent = one["notifications"].as_array().into_iter().flatten();
-                sent.map(|sent| items(&Value::Array(vec![sent["state"].clone()]))).collect()
+                let mut sent = one["notifications"].as_array().into_iter().flatten();
+                sent.try_for_each(|sent| items(&Value::Array(vec![sent["state"].clone()])))
             })
-            .collect()
         }
         _ => Ok(()),
     }
