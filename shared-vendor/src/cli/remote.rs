@@ -205,7 +205,8 @@ pub fn method_help(document: &Value, name: &str) -> Option<String> {
 
 /// A name and its summary or description, in two columns.
 fn entry(value: &Value, indent: usize) -> String {
-    let help = [text(value, "summary"), text(value, "description")].concat();
+    let texts = [text(value, "summary"), text(value, "description")];
+    let help = texts.into_iter().find(|help| !help.is_empty()).unwrap_or_default();
     format!("{:indent$}{:<40} {help}\n", "", text(value, "name"))
 }
 
